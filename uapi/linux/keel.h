@@ -412,14 +412,14 @@ struct keel_exit_shutdown {
 	__u64 rip;
 };
 
-#define KEEL_EMUL_UNKNOWN	1	/* an instruction the emulator does not know */
-#define KEEL_EMUL_FETCH		2	/* its bytes could not be read */
-#define KEEL_EMUL_TASK_SWITCH	3
-#define KEEL_EMUL_UNEXPECTED	4	/* an exit that this guest should not cause */
-#define KEEL_EMUL_DELIVERY	5	/* MMIO touched while an event was delivered */
+#define KEEL_EMULFAIL_UNKNOWN	1	/* an instruction the emulator does not know */
+#define KEEL_EMULFAIL_FETCH		2	/* its bytes could not be read */
+#define KEEL_EMULFAIL_TASK_SWITCH	3
+#define KEEL_EMULFAIL_UNEXPECTED	4	/* an exit that this guest should not cause */
+#define KEEL_EMULFAIL_DELIVERY	5	/* MMIO touched while an event was delivered */
 
 struct keel_exit_emul {
-	__u32 why;		/* KEEL_EMUL_* */
+	__u32 why;		/* KEEL_EMULFAIL_* */
 	__u32 nr_bytes;		/* valid in @bytes */
 	__u8 bytes[16];
 	__u32 mode;		/* KEEL_MODE_* */

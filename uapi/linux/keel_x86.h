@@ -10,14 +10,14 @@
 #include <linux/types.h>
 
 /* Hardware encoding order: rax rcx rdx rbx rsp rbp rsi rdi r8 ... r15 */
-#define KEEL_RAX	0
-#define KEEL_RCX	1
-#define KEEL_RDX	2
-#define KEEL_RBX	3
-#define KEEL_RSP	4
-#define KEEL_RBP	5
-#define KEEL_RSI	6
-#define KEEL_RDI	7
+#define KEEL_GPR_RAX	0
+#define KEEL_GPR_RCX	1
+#define KEEL_GPR_RDX	2
+#define KEEL_GPR_RBX	3
+#define KEEL_GPR_RSP	4
+#define KEEL_GPR_RBP	5
+#define KEEL_GPR_RSI	6
+#define KEEL_GPR_RDI	7
 
 struct keel_regs {
 	__u64 gpr[16];
@@ -37,15 +37,15 @@ struct keel_segment {
 	__u16 attr;
 };
 
-#define KEEL_SEG_ES	0
-#define KEEL_SEG_CS	1
-#define KEEL_SEG_SS	2
-#define KEEL_SEG_DS	3
-#define KEEL_SEG_FS	4
-#define KEEL_SEG_GS	5
-#define KEEL_SEG_TR	6
-#define KEEL_SEG_LDTR	7
-#define KEEL_SEG_NR	8
+#define KEEL_SREG_ES	0
+#define KEEL_SREG_CS	1
+#define KEEL_SREG_SS	2
+#define KEEL_SREG_DS	3
+#define KEEL_SREG_FS	4
+#define KEEL_SREG_GS	5
+#define KEEL_SREG_TR	6
+#define KEEL_SREG_LDTR	7
+#define KEEL_SREG_NR	8
 
 #define KEEL_ATTR_S	(1U << 4)
 #define KEEL_ATTR_DPL_SHIFT	5
@@ -61,7 +61,7 @@ struct keel_dtable {
 };
 
 struct keel_sregs {
-	struct keel_segment seg[KEEL_SEG_NR];
+	struct keel_segment seg[KEEL_SREG_NR];
 	struct keel_dtable gdt;
 	struct keel_dtable idt;
 	__u64 cr0;
