@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * CPUID: what this host can give (masks by leaf), what a VM shows, and the
+ * guest features that other code asks about.  It must not know exits.
+ */
+#ifndef KEEL_CORE_CPUID_H
+#define KEEL_CORE_CPUID_H
+
+#include "core/types.h"
+
+struct keel_vm;
+struct keel_vcpu;
+struct keel_cpuid_entry;
+
+#define KEEL_MAX_CPUID		128
+
+/* A VM's table, sorted by (leaf, index).  Constant after the first RUN. */
+struct keel_cpuid_table {
+	u32 nr;
+	struct keel_cpuid_entry entries[];	/* <linux/keel_x86.h> */
+};
+
+/* Guest features that the kernel acts on: vm->guest_has, derived from the table. */
+#define KEEL_G_X2APIC		BIT(0)
+#define KEEL_G_TSC_DEADLINE	BIT(1)
+#define KEEL_G_NX		BIT(2)
+#define KEEL_G_LM		BIT(3)
+#define KEEL_G_1G		BIT(4)
+#define KEEL_G_RDTSCP		BIT(5)
+#define KEEL_G_RDPID		BIT(6)
+#define KEEL_G_SPEC_CTRL	BIT(7)
+#define KEEL_G_IBPB		BIT(8)
+#define KEEL_G_XSAVE		BIT(9)
+#define KEEL_G_SYSCALL		BIT(10)
+#define KEEL_G_BMI1		BIT(11)
+#define KEEL_G_LZCNT		BIT(12)
+#define KEEL_G_POPCNT		BIT(13)
+#define KEEL_G_FSRM_EFER_FFXSR	BIT(14)	/* EFER.FFXSR */
+#define KEEL_G_HYPERVISOR	BIT(15)
+
+int keel_cpuid_setup(void);		/* [task] module init, after the back end's setup */
+/* [task] what a guest may see; 0 or -E2BIG with *@nr needed */
+int keel_cpuid_supported(struct keel_cpuid_entry *entries, u32 *nr);
+/* [task, vm->lock] checks and installs; errors of KEEL_CPUID_SET */
+int keel_cpuid_set(struct keel_vm *vm, const struct keel_cpuid_entry *entries, u32 nr, u32 *bad);
+void keel_cpuid_fini(struct keel_vm *vm);
+/* [vCPU owner] the CPUID instruction on @vcpu's registers values */
+void keel_cpuid_emulate(struct keel_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
+
+/* Constant after keel_cpuid_set(): bits a guest may set. */
+u64 keel_guest_cr4_mask(struct keel_vm *vm);
+u64 keel_guest_efer_mask(struct keel_vm *vm);
+u64 keel_guest_xcr0_mask(struct keel_vm *vm);
+u8 keel_guest_maxphyaddr(struct keel_vm *vm);
+
+extern u64 keel_host_xcr0;	/* XCR0 bits that Keel hands out; 0: no XSAVE */
+extern u32 keel_xsave_size;	/* standard-format size of those */
+
+#endif /* KEEL_CORE_CPUID_H */

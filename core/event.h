@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Event file descriptors: irqfd (an eventfd raises a GSI) and ioeventfd (a
+ * guest write signals an eventfd).  It must not know interrupt controllers
+ * beyond irqchip.h, or what rings a doorbell.
+ */
+#ifndef KEEL_CORE_EVENT_H
+#define KEEL_CORE_EVENT_H
+
+#include "core/types.h"
+
+struct keel_vm;
+struct keel_irqfd;
+struct keel_ioeventfd;
+
+/* [task] arguments are kernel copies, sizes and reserved fields checked */
+int keel_irqfd_ioctl(struct keel_vm *vm, const struct keel_irqfd *arg);
+int keel_ioeventfd_ioctl(struct keel_vm *vm, const struct keel_ioeventfd *arg);
+void keel_event_init(struct keel_vm *vm);
+void keel_event_fini(struct keel_vm *vm);	/* [task] VM teardown: release all, wait for work */
+
+#endif /* KEEL_CORE_EVENT_H */
