@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# `make help` tells what there is. The module is built in a folder of its own
+# for each kernel, so that several kernels can be built at the same time.
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+KEEL_BUILD ?= $(CURDIR)/build
+LAB_KERNELS := 6.1 6.12
+
+# Called by the targets below with KERNEL=, the name of the build folder.
+KERNEL ?= $(shell cat $(KDIR)/include/config/kernel.release 2>/dev/null)
+
+# Folders that go into the module, as far as they exist.
+MODULE_DIRS := $(wildcard core svm vmx ept irqchip emulate sched virtio uapi)
+
+B := $(KEEL_BUILD)/$(KERNEL)
+export KEEL_BUILD
+
+STEP := lab/step
+
+# Without the kernel's vmlinux there is no BTF to base the module's on.
+KBUILD = $(MAKE) --no-print-directory -C $(KDIR) M=$(B)/obj \
+	$(if $(wildcard $(KDIR)/vmlinux),,CONFIG_DEBUG_INFO_BTF_MODULES=)
+
+.PHONY: all
+all: module tools
+	@cp $(B)/keel.ko keel.ko
+
+# ------------------------------------------------------------------ module
+
+.PHONY: kdir
+kdir:
+	@test -e $(KDIR)/Makefile || { \
+		echo "no kernel to build against in $(KDIR)" >&2; \
+		echo "install linux-headers-$$(uname -r), or give KDIR=..." >&2; \
+		exit 1; }
+
+# The sources, mirrored to the kernel's build folder with their times. What is
+# excluded there (all that the build made) is not deleted.
+.PHONY: sources
+sources: kdir
+	@mkdir -p $(B)/obj
+	@rsync -a --delete --prune-empty-dirs --exclude='/core/probes' \
+		--exclude='/keel_config.h' --exclude='*.mod.c' \
+		--include='*/' --include='*.[chS]' --include='/Kbuild' \
+		--exclude='*' Kbuild $(MODULE_DIRS) $(B)/obj/
+
+# What this kernel offers. Asked again when a probe or the kernel changes.
+$(B)/kdir: FORCE
+	@mkdir -p $(B)
+	@echo $(abspath $(KDIR)) | cmp -s - $@ || echo $(abspath $(KDIR)) >$@
+
+$(B)/probed: $(B)/kdir core/conftest.sh $(wildcard core/probes/*.c) \
+		$(wildcard $(KDIR)/Module.symvers) | sources
+	@core/conftest.sh $(KDIR) $(B)/obj/keel_config.h
+	@touch $@
+
+.PHONY: module
+module: sources $(B)/probed
+	+@$(KBUILD) modules
+	@cmp -s $(B)/obj/keel.ko $(B)/keel.ko || cp $(B)/obj/keel.ko $(B)/keel.ko
+
+# One or more objects of the module alone: make obj KERNEL=6.1 OBJ=core/vm.o
+.PHONY: obj
+obj:
+	+@$(MAKE) --no-print-directory some-objects \
+		KDIR=$$(lab/kernel kdir $(if $(KERNEL),$(KERNEL),6.1)) \
+		KERNEL=$(if $(KERNEL),$(KERNEL),6.1)
+
+.PHONY: some-objects
+some-objects: sources $(B)/probed
+	+@$(KBUILD) $(OBJ)
+
+# For each kernel of the lab.
+.PHONY: modules-lab
+modules-lab: $(addprefix module-,$(LAB_KERNELS))
+
+.PHONY: module-%
+module-%:
+	+@$(MAKE) --no-print-directory module KERNEL=$* \
+		KDIR=$$(lab/kernel kdir $*)
+
+# ------------------------------------------------------------------ the rest
+
+.PHONY: tools
+tools:
+	+@$(MAKE) --no-print-directory -C tools O=$(KEEL_BUILD)/host/tools
+
+.PHONY: selftests
+selftests:
+	+@$(MAKE) --no-print-directory -C selftests O=$(KEEL_BUILD)/host/selftests
+
+.PHONY: unit
+unit:
+	+@$(MAKE) --no-print-directory -C selftests unit \
+		O=$(KEEL_BUILD)/host/selftests
+
+.PHONY: clean
+clean:
+	rm -rf $(KEEL_BUILD) keel.ko
+
+.PHONY: FORCE
+FORCE:
