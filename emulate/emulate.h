@@ -119,7 +119,7 @@ struct keel_emul_ops {
 	 * The write of a locked read-modify-write that read @old: RAM is changed atomically and only if it
 	 * still holds @old, else KEEL_EMUL_RETRY; on MMIO it is a write.
 	 */
-	int (*cmpxchg)(struct keel_emul *e, gva_t lin, const void *old, const void *new,
+	int (*replace)(struct keel_emul *e, gva_t lin, const void *old, const void *new,
 		       unsigned int len);
 	/*
 	 * Check the page permissions of an access, and do nothing to it. @acc has KEEL_EMUL_ACC_WRITE for a
@@ -148,7 +148,7 @@ struct keel_emul_insn {
 	u64 imm;		/* sign-extended immediate, or relative branch distance */
 	u64 disp;		/* sign-extended displacement, or the address of a moffs form */
 	u8 length;		/* bytes, 1 to 15 */
-	u8 map;			/* 0: one byte, 1: 0F, 2: 0F 38 (3, 0F 3A, is not known) */
+	u8 map;			/* 0: one byte, 1: 0F, 2: 0F 38, 3: 0F 3A */
 	u8 opcode;		/* last opcode byte */
 	u8 prefixes;		/* KEEL_EMUL_PFX_* */
 	u8 rex;			/* the REX byte, or 0 */

@@ -75,7 +75,7 @@ struct keel_walk_ops {
 	 * Replace @old by @new atomically. 0; 1 when the entry is no longer @old; negative when there is
 	 * no writable memory. May be NULL if every walk has KEEL_WALK_NO_AD.
 	 */
-	int (*cmpxchg)(void *ctx, gpa_t gpa, unsigned int size, u64 old, u64 new);
+	int (*replace)(void *ctx, gpa_t gpa, unsigned int size, u64 old, u64 new);
 };
 
 struct keel_walk {
