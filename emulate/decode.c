@@ -308,8 +308,6 @@ static int check_form(struct keel_emul *e, const struct emul_op *op)
 
 	if (op->flags & OP_UD)
 		return emul_ud(e);
-	if (op->flags & OP_NO64 && long64)
-		return emul_ud(e);
 	if (op->flags & OP_HOLE)
 		return KEEL_EMUL_UNKNOWN;
 	/* Intel and AMD differ in what 66 does to a near branch. */
@@ -330,6 +328,8 @@ int keel_emul_decode(struct keel_emul *e)
 	r = take_opcode(e, &op);
 	if (r)
 		return r;
+	if (unlikely(op->flags & OP_NO64) && e->mode == KEEL_EMUL_LONG64)
+		return emul_ud(e);
 	if (op->flags & OP_BYPFX)
 		op = by_prefix(in, op->aux);
 	if (op->flags & OP_MODRM) {

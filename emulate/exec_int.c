@@ -40,7 +40,6 @@ int exec_movzx(struct keel_emul *e)
 	return emul_done(e);
 }
 
-/* MOVSX and, with a source of up to 4 bytes, MOVSXD. */
 int exec_movsx(struct keel_emul *e)
 {
 	unsigned int size = min_t(unsigned int, e->insn.op->aux, e->insn.op_size);
@@ -52,6 +51,11 @@ int exec_movsx(struct keel_emul *e)
 		return r;
 	emul_set_reg(e, e->insn.reg, e->insn.op_size, emul_sext(rm.val, size));
 	return emul_done(e);
+}
+
+int exec_movsxd(struct keel_emul *e)
+{
+	return e->mode == KEEL_EMUL_LONG64 ? exec_movsx(e) : KEEL_EMUL_UNKNOWN;
 }
 
 static u64 swap_bytes(u64 v, unsigned int size)
@@ -97,7 +101,7 @@ int exec_lea(struct keel_emul *e)
 	return emul_done(e);
 }
 
-/* With memory this is locked even without LOCK. */
+/* With memory this is locked even without LOCK. With rAX twice it is NOP, and clears no upper half. */
 int exec_xchg(struct keel_emul *e)
 {
 	const struct emul_op *op = e->insn.op;
@@ -106,6 +110,8 @@ int exec_xchg(struct keel_emul *e)
 	u64 val;
 	int r;
 
+	if (op->dst == O_ACC && !(e->insn.opcode & 7) && !(e->insn.rex & 1))
+		return emul_done(e);
 	val = emul_operand(e, op->src, size);
 	if (op->dst == O_ACC) {
 		emul_set_operand(e, op->src, size, emul_operand(e, O_ACC, size));
@@ -348,12 +354,20 @@ int exec_nop(struct keel_emul *e)
 	return emul_done(e);
 }
 
+/* LFENCE and MFENCE; their opcodes are state instructions with memory. */
+int exec_fence(struct keel_emul *e)
+{
+	return e->insn.mem ? KEEL_EMUL_UNKNOWN : emul_done(e);
+}
+
 /* CLFLUSH and its kin fault as a read of one byte would, and do nothing more: Keel's memory is coherent. */
 int exec_cache_line(struct keel_emul *e)
 {
 	gva_t lin;
 	int r;
 
+	if (!e->insn.mem)	/* SFENCE; what the others are is not known */
+		return e->insn.prefixes & KEEL_EMUL_PFX_OPSZ ? KEEL_EMUL_UNKNOWN : emul_done(e);
 	r = emul_linear(e, e->insn.seg, emul_offset(e), 1, 0, &lin);
 	if (!r)
 		r = e->ops->probe(e, lin, 1, 0);

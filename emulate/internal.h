@@ -201,6 +201,7 @@ int emul_ud(struct keel_emul *e);
 int exec_mov(struct keel_emul *e);
 int exec_movzx(struct keel_emul *e);
 int exec_movsx(struct keel_emul *e);
+int exec_movsxd(struct keel_emul *e);
 int exec_movbe(struct keel_emul *e);
 int exec_mov_from_sreg(struct keel_emul *e);
 int exec_lea(struct keel_emul *e);
@@ -216,6 +217,7 @@ int exec_unary(struct keel_emul *e);
 int exec_shift(struct keel_emul *e);
 int exec_shld(struct keel_emul *e);
 int exec_nop(struct keel_emul *e);
+int exec_fence(struct keel_emul *e);
 int exec_cache_line(struct keel_emul *e);
 
 /* exec_math.c */
