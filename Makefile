@@ -16,8 +16,6 @@ MODULE_DIRS := $(wildcard core svm vmx ept irqchip emulate sched virtio uapi)
 B := $(KEEL_BUILD)/$(KERNEL)
 export KEEL_BUILD
 
-STEP := lab/step
-
 # Without the kernel's vmlinux there is no BTF to base the module's on.
 KBUILD = $(MAKE) --no-print-directory -C $(KDIR) M=$(B)/obj \
 	$(if $(wildcard $(KDIR)/vmlinux),,CONFIG_DEBUG_INFO_BTF_MODULES=)
@@ -95,9 +93,56 @@ unit:
 	+@$(MAKE) --no-print-directory -C selftests unit \
 		O=$(KEEL_BUILD)/host/selftests
 
+# The demo's guest: see lab/guest-init.
+.PHONY: guest-initrd
+guest-initrd: $(KEEL_BUILD)/host/guest-initrd
+
+$(KEEL_BUILD)/host/guest-initrd: lab/guest-initrd lab/lib.sh \
+		$(wildcard lab/guest-init/*)
+	@mkdir -p $(@D)
+	@lab/guest-initrd $@
+
+# Everything that the next three need comes with them; lab/setup says what to
+# do if it may not install packages.
+.PHONY: check
+check:
+	@lab/step "packages" lab/setup
+	+@lab/check 6.1 6.12
+
+.PHONY: check-debug
+check-debug:
+	@lab/step "packages" lab/setup
+	+@lab/check debug-6.1
+
+.PHONY: demo
+demo:
+	@lab/step "packages" lab/setup
+	+@lab/demo
+
+# Style, and the rules of the tree that a compiler does not know.
+.PHONY: lint
+lint:
+	@lab/step "packages" lab/setup
+	+@selftests/lint/run
+
 .PHONY: clean
 clean:
 	rm -rf $(KEEL_BUILD) keel.ko
+
+.PHONY: help
+help:
+	@echo '  make [KDIR=...] [W=1 C=2]  keel.ko for the running kernel (or KDIR), and the tools'
+	@echo '  make demo                  boot Debian on Keel in an emulated AMD host'
+	@echo '  make check                 all tests: here, and on emulated hosts with 6.1 and 6.12'
+	@echo '  make check-debug           the same on a kernel with KASAN, lockdep and the like'
+	@echo '  make unit                  the tests that need no host'
+	@echo '  make lint                  style, sparse, headers, layers'
+	@echo '  make modules-lab           keel.ko for the kernels of the lab (module-6.1 for one)'
+	@echo '  make obj OBJ=core/vm.o     some objects alone, for KERNEL=6.1'
+	@echo '  make tools selftests       the programs of those folders'
+	@echo '  make clean                 remove what was built (the cache of lab/ stays)'
+	@echo
+	@echo 'Built things are in build/ or $$KEEL_BUILD, unpacked kernels in ~/.cache/keel or $$KEEL_CACHE.'
 
 .PHONY: FORCE
 FORCE:
