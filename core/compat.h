@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Every difference between kernel versions, and nothing else.  What a kernel
+ * offers is found by compiling core/probes/ into keel_config.h; no version
+ * number is asked for anywhere.  It must not know Keel's own structures.
+ */
+#ifndef KEEL_CORE_COMPAT_H
+#define KEEL_CORE_COMPAT_H
+
+#include <linux/eventfd.h>
+#include <linux/hrtimer.h>
+#include <linux/mm.h>
+#include <linux/rcupdate.h>
+#include <linux/smp.h>
+#include <linux/timer.h>
+#include <asm/fpu/api.h>
+#include "keel_config.h"
+
+#if !IS_ENABLED(CONFIG_KVM) || !IS_ENABLED(CONFIG_PREEMPT_NOTIFIERS) || \
+	!IS_ENABLED(CONFIG_MMU_NOTIFIER)
+#error "Keel needs a kernel configured with CONFIG_KVM: it selects what a hypervisor builds on"
+#endif
+
+/* ---- timers ---------------------------------------------------------------- */
+
+#ifndef HAVE_HRTIMER_SETUP
+static inline void hrtimer_setup(struct hrtimer *timer,
+				 enum hrtimer_restart (*fn)(struct hrtimer *),
+				 clockid_t clock, enum hrtimer_mode mode)
+{
+	hrtimer_init(timer, clock, mode);
+	timer->function = fn;
+}
+#endif
+
+#ifndef HAVE_TIMER_DELETE
+#define timer_delete(timer)		del_timer(timer)
+#define timer_delete_sync(timer)	del_timer_sync(timer)
+#endif
+
+/* ---- eventfd ----------------------------------------------------------------- */
+
+/* Any context: add one to the counter of @ctx. */
+static inline void keel_eventfd_signal(struct eventfd_ctx *ctx)
+{
+#ifdef HAVE_EVENTFD_SIGNAL_VOID
+	eventfd_signal(ctx);
+#else
+	eventfd_signal(ctx, 1);
+#endif
+}
+
+/* ---- memory -------------------------------------------------------------------- */
+
+/* A page fault on behalf of a guest may be cut short by any signal, not only a
+ * fatal one; where the kernel cannot, it is only killable.
+ */
+#ifdef HAVE_FOLL_INTERRUPTIBLE
+#define KEEL_FOLL_INTERRUPTIBLE		FOLL_INTERRUPTIBLE
+#else
+#define KEEL_FOLL_INTERRUPTIBLE		0
+#endif
+
+#ifndef HAVE_VM_FLAGS_SET
+static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
+{
+	vma->vm_flags |= flags;
+}
+
+static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
+{
+	vma->vm_flags &= ~flags;
+}
+#endif
+
+/* ---- FPU ------------------------------------------------------------------------ */
+
+/* The guest's FPU state as an XSAVE area of standard format, @size bytes; only
+ * the components of @xfeatures are looked at where the kernel can choose.
+ */
+static inline void keel_fpu_to_uabi(struct fpu_guest *fpu, void *buf, unsigned int size,
+				    u64 xfeatures, u32 pkru)
+{
+#ifdef HAVE_FPU_UABI_XFEATURES
+	fpu_copy_guest_fpstate_to_uabi(fpu, buf, size, xfeatures, pkru);
+#else
+	fpu_copy_guest_fpstate_to_uabi(fpu, buf, size, pkru);
+#endif
+}
+
+/* ---- tracing ----------------------------------------------------------------------- */
+
+#ifdef HAVE_ASSIGN_STR_ONE_ARG
+#define keel_assign_str(dst, src)	__assign_str(dst)
+#else
+#define keel_assign_str(dst, src)	__assign_str(dst, src)
+#endif
+
+/* ---- RCU around guest mode: for core/guest_context.h alone ---------------------------- */
+
+#ifdef HAVE_RCU_VIRT_NOTE_NO_ARG
+#define keel_rcu_note_guest()		rcu_virt_note_context_switch()
+#else
+#define keel_rcu_note_guest()		rcu_virt_note_context_switch(smp_processor_id())
+#endif
+
+/* ---- suspend and crash: core/compat.c --------------------------------------------------- */
+
+/*
+ * [task] Call @suspend on the boot CPU, IRQs off, as the last thing before
+ * sleep, and @resume as the first thing after.  One user: core/hw.c.
+ */
+void keel_syscore_register(void (*suspend)(void), void (*resume)(void));
+void keel_syscore_unregister(void);
+
+/*
+ * [task] Have @cb called on each CPU, in NMI context, before a crash kernel or
+ * an emergency restart takes over.  The kernel has one slot and warns when
+ * it is taken: the caller knows that no other hypervisor uses it.  False:
+ * this kernel has no slot (and switches virtualization off by itself).
+ */
+bool keel_emergency_register(void (*cb)(void));
+void keel_emergency_unregister(void (*cb)(void));
+
+#endif /* KEEL_CORE_COMPAT_H */
