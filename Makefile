@@ -8,7 +8,8 @@ KEEL_BUILD ?= $(CURDIR)/build
 LAB_KERNELS := 6.1 6.12
 
 # Called by the targets below with KERNEL=, the name of the build folder.
-KERNEL ?= $(shell cat $(KDIR)/include/config/kernel.release 2>/dev/null)
+KERNEL ?= $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' \
+	$(KDIR)/include/generated/utsrelease.h 2>/dev/null)
 
 # Folders that go into the module, as far as they exist.
 MODULE_DIRS := $(wildcard core svm vmx ept irqchip emulate sched virtio uapi)
