@@ -7,6 +7,9 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 KEEL_BUILD ?= $(CURDIR)/build
 LAB_KERNELS := 6.1 6.12
 
+# make obj is for a kernel of the lab.
+OBJ_KERNEL := $(if $(KERNEL),$(KERNEL),6.1)
+
 # Called by the targets below with KERNEL=, the name of the build folder.
 KERNEL ?= $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' \
 	$(KDIR)/include/generated/utsrelease.h 2>/dev/null)
@@ -63,8 +66,7 @@ module: sources $(B)/probed
 .PHONY: obj
 obj:
 	+@$(MAKE) --no-print-directory some-objects \
-		KDIR=$$(lab/kernel kdir $(if $(KERNEL),$(KERNEL),6.1)) \
-		KERNEL=$(if $(KERNEL),$(KERNEL),6.1)
+		KDIR=$$(lab/kernel kdir $(OBJ_KERNEL)) KERNEL=$(OBJ_KERNEL)
 
 .PHONY: some-objects
 some-objects: sources $(B)/probed
