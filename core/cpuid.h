@@ -6,6 +6,7 @@
 #ifndef KEEL_CORE_CPUID_H
 #define KEEL_CORE_CPUID_H
 
+#include <linux/keel_x86.h>
 #include "core/types.h"
 
 struct keel_vm;
@@ -17,7 +18,7 @@ struct keel_cpuid_entry;
 /* A VM's table, sorted by (leaf, index).  Constant after the first RUN. */
 struct keel_cpuid_table {
 	u32 nr;
-	struct keel_cpuid_entry entries[];	/* <linux/keel_x86.h> */
+	struct keel_cpuid_entry entries[];
 };
 
 /* Guest features that the kernel acts on: vm->guest_has, derived from the table. */
@@ -43,6 +44,8 @@ int keel_cpuid_setup(void);		/* [task] module init, after the back end's setup *
 int keel_cpuid_supported(struct keel_cpuid_entry *entries, u32 *nr);
 /* [task, vm->lock] checks and installs; errors of KEEL_CPUID_SET */
 int keel_cpuid_set(struct keel_vm *vm, const struct keel_cpuid_entry *entries, u32 nr, u32 *bad);
+/* [task, vm->lock] what a VM shows before KEEL_CPUID_SET: all that is supported */
+int keel_cpuid_default(struct keel_vm *vm);
 void keel_cpuid_fini(struct keel_vm *vm);
 /* [vCPU owner] the CPUID instruction on @vcpu's registers values */
 void keel_cpuid_emulate(struct keel_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);

@@ -18,5 +18,9 @@ void keel_hw_put(void);			/* [task] one VM less */
  * instructions are expected from then on.
  */
 extern bool keel_hw_rebooting;
+/* [cpu, or preemption off] Keel holds this CPU.  False for a moment while it
+ * comes up or goes down, and after an emergency: do not use it then.
+ */
+bool keel_hw_cpu_ready(void);
 
 #endif /* KEEL_CORE_HW_H */

@@ -68,6 +68,12 @@ int keel_vm_create(struct keel_create_vm *arg);
 static inline void keel_vm_get(struct keel_vm *vm) { refcount_inc(&vm->refs); }
 void keel_vm_put(struct keel_vm *vm);	/* [task] */
 
+/* [task, vm->lock] KEEL_POLICY_SET, KEEL_PAUSE, KEEL_RESUME: 0 or their errors */
+struct keel_policy;
+int keel_vm_policy(struct keel_vm *vm, const struct keel_policy *arg);
+int keel_vm_pause(struct keel_vm *vm);
+int keel_vm_resume(struct keel_vm *vm);
+
 /* Any context: a broken invariant.  Warns once, makes every call -EIO, stops vCPUs. */
 void keel_vm_bugged(struct keel_vm *vm, const char *what);
 #define KEEL_BUG_ON(cond, vm) \
