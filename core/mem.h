@@ -44,6 +44,8 @@ static inline hva_t keel_slot_hva(const struct keel_slot *slot, gfn_t gfn)
  * Errors: those of KEEL_MEM_COMMIT.  On return no vCPU can reach what is gone.
  */
 int keel_mem_commit(struct keel_vm *vm, const struct keel_mem_op *ops, u32 nr, u32 *bad);
+/* Any context: width of guest-physical addresses on this host, in bits */
+unsigned int keel_gpa_bits(void);
 int keel_mem_init(struct keel_vm *vm);
 void keel_mem_fini(struct keel_vm *vm);		/* nobody else uses the VM */
 
@@ -55,7 +57,7 @@ void keel_mem_fini(struct keel_vm *vm);		/* nobody else uses the VM */
  */
 int keel_guest_read(struct keel_vm *vm, gpa_t gpa, void *buf, unsigned int len);
 int keel_guest_write(struct keel_vm *vm, gpa_t gpa, const void *buf, unsigned int len);
-/* Atomic, naturally aligned, @size 1, 2, 4 or 8. 0, 1: changed meanwhile, or as above. */
+/* Atomic; @size 1, 2, 4 or 8, naturally aligned (-EINVAL).  0, 1: changed meanwhile, or as above. */
 int keel_guest_cmpxchg(struct keel_vm *vm, gpa_t gpa, unsigned int size, u64 old, u64 new);
 
 #endif /* KEEL_CORE_MEM_H */

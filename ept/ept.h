@@ -7,60 +7,95 @@
 #ifndef KEEL_EPT_EPT_H
 #define KEEL_EPT_EPT_H
 
-#include <linux/mmu_notifier.h>
 #include <linux/spinlock.h>
 #include "core/types.h"
+#include "ept/walk.h"
 
 struct keel_vm;
 struct keel_vcpu;
-struct s2_format;
+struct s2_bind;
 
 /* Why s2_fault() did not simply map the page. */
 enum s2_result {
-	S2_MAPPED,		/* (or was mapped by somebody else): enter again */
+	S2_MAPPED,		/* (or was mapped by somebody else, or try again): enter again */
 	S2_MMIO,		/* no slot here, or a write to a read-only one */
 	S2_NO_EXEC,		/* instruction fetch where no slot is */
 	S2_ERROR,		/* the launcher's memory is not there: *error */
-	S2_SIGNAL,		/* a fatal signal interrupted the host's page fault */
+	S2_SIGNAL,		/* a signal interrupted the host's page fault */
 };
 
-/* Stage 2 of one VM. */
+/*
+ * Stage 2 of one VM.
+ *
+ * When a range of the launcher's addresses changes, it is held: from before its
+ * leaves are zapped until the new state (host page tables, or the map of slots)
+ * is visible.  Held ranges are in host-virtual addresses, so that a fault need
+ * not know which map of slots the holder has seen.  A fault
+ *	1. reads @hold_seq (acquire), 2. looks up the slot, 3. resolves the host
+ *	page, 4. under the read side of @lock sees that its page is not held and
+ *	that @hold_seq is the same, and 5. installs the leaf before it unlocks.
+ * A holder
+ *	a. adds its range under the write side, b. zaps, flushes, c. changes,
+ *	d. under the write side increments @hold_seq and drops its range.
+ * If (4) comes before (a), then (b) removes the leaf; between (a) and (d) the
+ * fault sees the range; after (d) it sees the sequence, unless (1) came after
+ * (d) too, and then (2) and (3) see what (c) has done.
+ */
 struct keel_s2 {
-	const struct s2_format *format;	/* constant after s2_init() */
-	u8 levels;			/* 4 or 5, constant */
-	hpa_t root;			/* constant after s2_init() */
-	u64 *root_table;		/* its kernel address */
+	struct s2_tables t;	/* constant after s2_init() */
+	hpa_t root;		/* of t.root, as the CPU wants it; constant */
+	u8 levels;		/* 4 or 5, constant */
+	bool dead;		/* write side: the launcher's memory is gone */
 	/*
 	 * Read side: install entries with cmpxchg.  Write side: remove entries
-	 * and free tables.  Taken inside mmap_lock, never around it.
+	 * and tables.  Taken inside mmap_lock, never around it; IRQs on.
 	 */
 	rwlock_t lock;
-	unsigned long invalidate_seq;	/* write side: bumped when a range is gone */
-	long invalidate_count;		/* write side: notifier ranges under way */
-	gfn_t invalidate_first;		/* write side: their union while count > 0 */
-	gfn_t invalidate_last;
-	atomic_long_t tables;		/* pages in tables, root included */
-	atomic_long_t mapped[3];	/* leaf entries: 4 KiB, 2 MiB, 1 GiB */
-	struct mmu_notifier notifier;	/* registered while the VM lives */
+	unsigned long hold_seq;	/* write side; faults read it */
+	long holders;		/* write side: ranges held now */
+	hva_t hold_start;	/* write side: their union while holders > 0 */
+	hva_t hold_end;		/* first byte beyond */
+	/*
+	 * Removals whose flush is not over.  Raised under the write side; who
+	 * finds nothing left to remove must flush all the same while it is not 0.
+	 */
+	atomic_t flushing;
+	atomic_long_t tables;	/* pages in tables, root included */
+	atomic_long_t mapped[3];/* leaf entries: 4 KiB, 2 MiB, 1 GiB */
+	struct s2_bind *bind;	/* the mmu notifier; constant until s2_fini() */
 };
 
-/* [task] @format by vendor: npt_format or ept_format */
-int s2_init(struct keel_vm *vm, const struct s2_format *format, u8 levels);
-/* [task] no vCPU runs any more; also safe after a failed s2_init() */
+/*
+ * [task, in the launcher's address space] @format by vendor: npt_format or
+ * ept_format; @max_leaf: S2_LEVEL_*, the largest page that the CPU takes.
+ * 0 or -errno.
+ */
+int s2_init(struct keel_vm *vm, const struct s2_format *format, u8 levels, u8 max_leaf);
+/* [task] no vCPU runs any more; also safe on zeroed memory and after a failed s2_init() */
 void s2_fini(struct keel_vm *vm);
+/* [task] module exit, after the last VM: waits for what s2_fini() left to RCU */
+void s2_exit(void);
 
 /*
- * [task, vCPU owner, may sleep] Make @gpa accessible for @access
- * (KEEL_FAULT_*).  *@error is a positive errno with S2_ERROR.
+ * [task, vCPU owner, in the launcher's address space, may sleep] Make @gpa
+ * accessible for @access (KEEL_FAULT_*).  *@error is a positive errno with S2_ERROR.
  */
 enum s2_result s2_fault(struct keel_vcpu *vcpu, gpa_t gpa, u32 access, int *error);
+/* [task] vCPU teardown: pages kept for its next fault */
+void s2_cache_free(struct keel_vcpu *vcpu);
 
 /*
- * [task] Forget [first, last] and wait until no vCPU can use it.  Called by
- * memory commits after the new map is published.
+ * [task] Keep faults away from [@start, @end) of the launcher's addresses,
+ * until the release; see struct keel_s2.
+ */
+void s2_hold(struct keel_vm *vm, hva_t start, hva_t end);
+void s2_release(struct keel_vm *vm);
+
+/*
+ * [task] Forget [@first, @last], or its write permission, and wait until no vCPU
+ * can use it.  Alone it keeps nobody from mapping it again.
  */
 void s2_unmap(struct keel_vm *vm, gfn_t first, gfn_t last);
-
-extern const struct s2_format npt_format;
+void s2_protect(struct keel_vm *vm, gfn_t first, gfn_t last);
 
 #endif /* KEEL_EPT_EPT_H */
