@@ -188,11 +188,10 @@ int exec_cmpxchg8b(struct keel_emul *e)
 
 	if (locked)
 		acc |= KEEL_EMUL_ACC_LOCKED;
-	r = emul_linear(e, e->insn.seg, emul_offset(e), 2 * half, acc, &lin);
+	r = emul_linear(e, e->insn.seg, emul_offset(e), 2 * half,
+			half == 8 ? acc | EMUL_ACC_ALIGNED : acc, &lin);
 	if (r)
 		return r;
-	if (half == 8 && !IS_ALIGNED(lin, 16))
-		return emul_gp0(e);
 	r = e->ops->read(e, lin, old, 2 * half, acc);
 	if (r)
 		return r;

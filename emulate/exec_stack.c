@@ -238,9 +238,9 @@ int exec_enter(struct keel_emul *e)
 	frame = stack_add(sp, -(u64)size, mask);
 	/* The new top of the stack has to be writable, although nothing is written there. */
 	val = stack_add(frame, -(e->insn.imm + (u64)level * size), mask) & mask;
-	r = emul_linear(e, KEEL_SEG_SS, val, 1, acc, &lin);
+	r = emul_linear(e, KEEL_SEG_SS, val, size, acc, &lin);
 	if (!r)
-		r = e->ops->probe(e, lin, 1, acc);
+		r = e->ops->probe(e, lin, size, acc);
 	if (!r)
 		r = push(e, &sp, mask, bp);
 	for (i = 1; !r && i < level; i++) {
@@ -295,7 +295,7 @@ static int branch_target(struct keel_emul *e, u64 *target)
 			return r;
 		*target = rm.val;
 	}
-	return emul_check_rip(e, *target);
+	return KEEL_EMUL_OK;
 }
 
 static int jump_done(struct keel_emul *e, u64 target)
@@ -310,9 +310,12 @@ int exec_jmp(struct keel_emul *e)
 	u64 target;
 	int r = branch_target(e, &target);
 
+	if (!r)
+		r = emul_check_rip(e, target);
 	return r ? r : jump_done(e, target);
 }
 
+/* A fault of the push comes before one of the target. */
 int exec_call(struct keel_emul *e)
 {
 	u64 sp = e->regs->gpr[KEEL_RSP], target, mask;
@@ -321,6 +324,10 @@ int exec_call(struct keel_emul *e)
 	r = branch_target(e, &target);
 	if (!r)
 		r = stack_mask(e, &mask);
+	if (!r)
+		r = probe_pushes(e, sp, mask, 1);
+	if (!r)
+		r = emul_check_rip(e, target);
 	if (!r)
 		r = push(e, &sp, mask, relative(e, 0));
 	if (r)

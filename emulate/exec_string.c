@@ -4,7 +4,9 @@
  * that a fault, an interrupt or a wait for the launcher in the middle leaves the registers that the
  * architecture wants. It must not know what lies behind an address.
  *
- * A REP whose count is zero from the start changes no register but RIP.
+ * A REP whose count is zero from the start changes no register but RIP. When an iteration of CMPS or SCAS
+ * faults, the flags are again those from before the instruction, as the manual says of page faults: no
+ * iteration needs the flags of the one before.
  */
 #include "emulate/internal.h"
 
@@ -61,14 +63,15 @@ static int do_movs(struct keel_emul *e, const struct string *s)
 	return KEEL_EMUL_OK;
 }
 
+/* Processors look at the second operand first, which shows when neither can be read. */
 static int do_cmps(struct keel_emul *e, const struct string *s)
 {
 	u64 a, b;
 	int r;
 
-	r = read_si(e, s, &a);
+	r = read_di(e, s, &b);
 	if (!r)
-		r = read_di(e, s, &b);
+		r = read_si(e, s, &a);
 	if (r)
 		return r;
 	alu_binary(ALU_CMP, a, b, s->size, &e->regs->rflags);
@@ -169,7 +172,7 @@ int exec_string(struct keel_emul *e)
 {
 	unsigned int what = e->insn.op->aux, left = e->batch ? e->batch : KEEL_EMUL_BATCH;
 	bool port = what == STR_INS || what == STR_OUTS;
-	u64 *rcx = &e->regs->gpr[KEEL_RCX];
+	u64 *rcx = &e->regs->gpr[KEEL_RCX], flags = e->regs->rflags;
 	struct string s;
 	int r;
 
@@ -185,6 +188,8 @@ int exec_string(struct keel_emul *e)
 		return emul_done(e);
 	for (;;) {
 		r = iterations[what](e, &s);
+		if (r == KEEL_EMUL_FAULT)
+			e->regs->rflags = flags;
 		if (r)
 			return r;
 		emul_set_word(rcx, s.asize, *rcx - 1);

@@ -160,6 +160,9 @@ void emul_set_operand(struct keel_emul *e, unsigned int kind, unsigned int size,
 /* Offset of the memory operand in its segment. */
 u64 emul_offset(const struct keel_emul *e);
 
+/* For emul_linear() in long mode: a misaligned address is #GP, before anything else about it is. */
+#define EMUL_ACC_ALIGNED	0x80U
+
 /* Segmentation: checks [@off, @off + @size) of @seg for the access, *lin is its linear address. */
 int emul_linear(struct keel_emul *e, unsigned int seg, u64 off, unsigned int size, unsigned int acc,
 		gva_t *lin);

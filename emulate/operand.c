@@ -137,7 +137,7 @@ static int segment_fault(struct keel_emul *e, unsigned int seg)
 }
 
 static int linear_long(struct keel_emul *e, unsigned int seg, u64 off, unsigned int size,
-		       gva_t *lin)
+		       unsigned int acc, gva_t *lin)
 {
 	struct keel_emul_segment desc;
 	u64 first = off, last;
@@ -149,6 +149,8 @@ static int linear_long(struct keel_emul *e, unsigned int seg, u64 off, unsigned 
 			return r;
 		first += desc.base;
 	}
+	if (acc & EMUL_ACC_ALIGNED && !IS_ALIGNED(first, size))
+		return emul_gp0(e);
 	last = first + size - 1;
 	if (!emul_canonical(e, first) || !emul_canonical(e, last))
 		return segment_fault(e, seg);
@@ -207,7 +209,7 @@ int emul_linear(struct keel_emul *e, unsigned int seg, u64 off, unsigned int siz
 	int r;
 
 	if (e->mode == KEEL_EMUL_LONG64)
-		r = linear_long(e, seg, off, size, lin);
+		r = linear_long(e, seg, off, size, acc, lin);
 	else
 		r = linear_legacy(e, seg, off, size, acc, lin);
 	if (r)
