@@ -15,9 +15,23 @@ struct keel_cpuid_entry;
 
 #define KEEL_MAX_CPUID		128
 
-/* A VM's table, sorted by (leaf, index).  Constant after the first RUN. */
+/* Leaves with a direct index into the table; the rest is searched. */
+#define KEEL_CPUID_BASIC	0x20
+#define KEEL_CPUID_EXTENDED	0x28
+#define KEEL_CPUID_NONE		0xff
+
+/* A VM's table, sorted by (leaf, index), and what follows from it.  Constant
+ * after the first RUN.
+ */
 struct keel_cpuid_table {
 	u32 nr;
+	u32 guest_has;		/* KEEL_G_* */
+	u64 cr4_mask, efer_mask, xcr0_mask;
+	u32 max_basic, max_extended;
+	u8 maxphyaddr;
+	bool intel;		/* beyond the highest leaf: the highest basic one, not zeroes */
+	u8 basic[KEEL_CPUID_BASIC];		/* first entry of leaf n, or KEEL_CPUID_NONE */
+	u8 extended[KEEL_CPUID_EXTENDED];	/* of leaf 0x80000000 + n */
 	struct keel_cpuid_entry entries[];
 };
 

@@ -18,6 +18,7 @@
 #include "core/dev.h"
 #include "core/event.h"
 #include "core/hw.h"
+#include "core/run.h"
 #include "core/stats.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
@@ -49,6 +50,7 @@ static struct keel_vm *vm_alloc(u64 features)
 	vm->tsc_offset = -rdtsc_ordered();
 	vm->mm = current->mm;
 	mmgrab(vm->mm);
+	keel_run_setup();
 	keel_account(sizeof(*vm));
 	atomic_long_inc(&keel_nr_vms);
 	return vm;
@@ -56,6 +58,7 @@ static struct keel_vm *vm_alloc(u64 features)
 
 static void vm_free(struct keel_vm *vm)
 {
+	keel_run_teardown();
 	mmdrop(vm->mm);
 	mutex_destroy(&vm->lock);
 	kfree(vm);
