@@ -68,7 +68,7 @@ int exec_div(struct keel_emul *e)
 	return emul_done(e);
 }
 
-static u64 change_bit(unsigned int op, u64 val, u64 bit)
+static u64 altered(unsigned int op, u64 val, u64 bit)
 {
 	switch (op) {
 	case BT_BTS:
@@ -104,7 +104,7 @@ int exec_bt(struct keel_emul *e)
 		return r;
 	bit = 1ULL << (n & (8 * size - 1));
 	if (op->aux != BT_BT) {
-		r = emul_rm_write(e, size, &rm, change_bit(op->aux, rm.val, bit));
+		r = emul_rm_write(e, size, &rm, altered(op->aux, rm.val, bit));
 		if (r)
 			return r;
 	}
