@@ -180,6 +180,8 @@ struct keel_backend_ops {
 
 	/* [entry] */
 	void (*inject)(struct keel_vcpu *vcpu, const struct keel_event *event);
+	/* the entry is called off: what inject() prepared goes back to vcpu->injected */
+	void (*requeue)(struct keel_vcpu *vcpu);
 	bool (*can_inject)(struct keel_vcpu *vcpu, enum keel_event_kind kind);
 	void (*window)(struct keel_vcpu *vcpu, enum keel_event_kind kind, bool open);
 	/* exit when the guest lowers CR8 below @threshold (0: never) */

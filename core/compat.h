@@ -13,7 +13,9 @@
 #include <linux/rcupdate.h>
 #include <linux/smp.h>
 #include <linux/timer.h>
+#include <asm/cpufeature.h>
 #include <asm/fpu/api.h>
+#include <asm/nospec-branch.h>
 #include "keel_config.h"
 
 #if !IS_ENABLED(CONFIG_KVM) || !IS_ENABLED(CONFIG_PREEMPT_NOTIFIERS) || \
@@ -87,6 +89,30 @@ static inline void keel_fpu_to_uabi(struct fpu_guest *fpu, void *buf, unsigned i
 	fpu_copy_guest_fpstate_to_uabi(fpu, buf, size, pkru);
 #endif
 }
+
+/* [entry] The guest's FPU registers into the CPU, if another task's are there. */
+static inline void keel_fpu_load(void)
+{
+	fpregs_assert_state_consistent();
+	if (test_thread_flag(TIF_NEED_FPU_LOAD))
+		switch_fpu_return();
+}
+
+/* ---- speculation ------------------------------------------------------------------ */
+
+/* [task] A guest ran here: the launcher's branches must not follow its training. */
+static inline void keel_ibpb_before_user(void)
+{
+#ifdef X86_FEATURE_IBPB_EXIT_TO_USER
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
+#endif
+}
+
+/* ---- work before guest mode: core/compat_work.c ------------------------------------- */
+
+bool keel_guest_mode_work_pending(void);	/* any; exact only with IRQs off */
+int keel_handle_guest_mode_work(void);		/* [task] 0, or -EINTR: return to user space */
 
 /* ---- tracing ----------------------------------------------------------------------- */
 

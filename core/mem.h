@@ -57,7 +57,7 @@ void keel_mem_fini(struct keel_vm *vm);		/* nobody else uses the VM */
  */
 int keel_guest_read(struct keel_vm *vm, gpa_t gpa, void *buf, unsigned int len);
 int keel_guest_write(struct keel_vm *vm, gpa_t gpa, const void *buf, unsigned int len);
-/* Atomic; @size 1, 2, 4 or 8, naturally aligned (-EINVAL).  0, 1: changed meanwhile, or as above. */
+/* Atomic; @size 1, 2, 4, 8, naturally aligned (-EINVAL).  0, 1: changed meanwhile, or as above. */
 int keel_guest_cmpxchg(struct keel_vm *vm, gpa_t gpa, unsigned int size, u64 old, u64 new);
 
 #endif /* KEEL_CORE_MEM_H */

@@ -6,7 +6,6 @@
  */
 #define pr_fmt(fmt) "keel: " fmt
 
-#include <linux/mmu_notifier.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
@@ -121,7 +120,7 @@ err_backend:
 static void __exit keel_module_exit(void)
 {
 	keel_dev_exit();
-	mmu_notifier_synchronize();
+	s2_exit();
 	srcu_barrier(&keel_srcu);
 	rcu_barrier();
 	keel_hw_exit();

@@ -70,7 +70,8 @@ struct keel_vcpu {
 	struct keel_vcpu_stats stats;	/* owner writes */
 	u8 cr8;				/* owner: TPR[7:4]; kept by the back end at exit and entry */
 	u8 mp_state;			/* owner: KEEL_MP_* */
-	bool irq_blocked_dr;		/* owner: host DRs hold guest values */
+	bool dr_live;			/* owner: the guest has the debug registers for itself */
+	bool irq_window;		/* owner: an IRQ window is open */
 
 	/* events; owner, but for the posted ones */
 	struct keel_event injected;	/* delivery began; taken up again at the next entry */
@@ -79,8 +80,8 @@ struct keel_vcpu {
 	u8 nmi_pending;			/* owner; fed from @nmi_posted */
 	bool nmi_masked;		/* owner, cache of group SHADOW */
 	u8 shadow;			/* owner, KEEL_SHADOW_*, group SHADOW */
-	u8 irq_user;			/* KEEL_INJECT_IRQ vector */
-	bool irq_user_pending;
+	u8 irq_user;			/* owner: KEEL_INJECT_IRQ's vector */
+	bool irq_user_pending;		/* owner */
 	atomic_t nmi_posted;		/* any */
 	unsigned long posted;		/* any: KEEL_POST_* */
 	u8 sipi_vector;			/* any, with KEEL_POST_SIPI */
@@ -89,7 +90,9 @@ struct keel_vcpu {
 	struct keel_sregs sregs;	/* groups CR CS SEG DTABLE; cr8 and apic_base unused */
 	u64 dr[4], dr6, dr7;		/* group DEBUG */
 	struct keel_msrs msr;		/* group MSR */
-	u64 xcr0, host_xcr0;		/* owner */
+	u64 xcr0;			/* owner: the guest's XCR0 */
+	u64 host_xcr0;			/* constant */
+	u64 entry_xcr0;			/* owner: XCR0 to enter with: the guest's once it has OSXSAVE */
 	u64 tsc_aux, host_tsc_aux;	/* owner */
 	u64 tsc_adjust;			/* owner */
 	u64 spec_ctrl;			/* owner */
@@ -104,7 +107,10 @@ struct keel_vcpu {
 	u8 frag_pos;			/* next to replay */
 	u32 frag_step;			/* emul.steps they belong to */
 	u8 pending_user;		/* enum keel_pending_user */
+	u8 pio_size;			/* of KEEL_PEND_PIO */
+	u8 user_insn_len;		/* of KEEL_PEND_RDMSR and WRMSR */
 	gpa_t fault_gpa;		/* of the access that led to emulation */
+	struct s2_cache s2_cache;	/* owner: pages for stage-2 tables, kept between faults */
 
 	struct fpu_guest guest_fpu;	/* owner */
 	bool fpu_loaded;		/* owner: the guest's FPU state is current's */
@@ -121,6 +127,7 @@ struct keel_vcpu {
 
 #define KEEL_POST_INIT		0
 #define KEEL_POST_SIPI		1
+#define KEEL_POST_TRIPLE_FAULT	2
 
 /* [task, vm->lock] KEEL_CREATE_VCPU: new fd or -errno */
 int keel_vcpu_create(struct keel_vm *vm, u32 id);
@@ -168,8 +175,25 @@ int keel_vcpu_translate(struct keel_vcpu *vcpu, struct keel_translate *arg);
 
 /* [owner] queue an exception for the next entry; merges to #DF or a triple fault as the CPU would */
 void keel_queue_exception(struct keel_vcpu *vcpu, u8 vector, bool has_error, u32 error, u64 cr2);
+/* [owner] #DB of a single step that Keel's own emulation stood in for */
+void keel_queue_step_trap(struct keel_vcpu *vcpu);
 #define keel_queue_gp(vcpu)	keel_queue_exception(vcpu, 13, true, 0, 0)
 #define keel_queue_ud(vcpu)	keel_queue_exception(vcpu, 6, false, 0, 0)
+
+/* [entry] the CPU took a machine check in guest mode: the host's handler has it */
+void keel_host_machine_check(void);
+/* [vcpu] SPEC_CTRL that the host wants on this CPU; 0 without the MSR */
+u32 keel_host_spec_ctrl(void);
+/* [owner] after a change of CR4.OSXSAVE or XCR0 */
+void keel_update_xcr0(struct keel_vcpu *vcpu);
+/* [owner] write what is newer in the cache to the control block */
+static inline void keel_flush_state(struct keel_vcpu *vcpu)
+{
+	if (vcpu->dirty) {
+		keel_backend->state_set(vcpu, vcpu->dirty);
+		vcpu->dirty = 0;
+	}
+}
 
 /* [owner] MSRs that are the kernel's: 0; -EINVAL: #GP; -ENOENT: unknown, policy decides */
 int keel_msr_read(struct keel_vcpu *vcpu, u32 index, u64 *val);

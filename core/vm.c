@@ -279,6 +279,16 @@ u64 keel_guest_tsc(struct keel_vm *vm)
 	return host + READ_ONCE(vm->tsc_offset);
 }
 
+void keel_vm_set_tsc(struct keel_vm *vm, u64 tsc)
+{
+	struct keel_vcpu *vcpu;
+	u32 i;
+
+	WRITE_ONCE(vm->tsc_offset, vm->tsc_offset + (tsc - keel_guest_tsc(vm)));
+	keel_for_each_vcpu(i, vcpu, vm)
+		keel_vcpu_request(vcpu, KEEL_REQ_TSC);
+}
+
 u64 keel_tsc_to_ns(u64 ticks)
 {
 	u32 khz = READ_ONCE(tsc_khz) ?: 1000000;

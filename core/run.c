@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KEEL_RUN: from the launcher into the guest and back.  It owns the order of
+ * things around an entry (requests, events, FPU, mode word) and the pause.  It
+ * must not know what an exit means: core/exit.c has a row for each kind.
+ */
+#include <linux/hw_breakpoint.h>
+#include <linux/preempt.h>
+#include <linux/sched/signal.h>
+#include <asm/debugreg.h>
+#include <asm/fpu/api.h>
+#include <asm/msr.h>
+#include "core/compat.h"
+#include "core/cpuid.h"
+#include "core/guest_context.h"
+#include "core/run.h"
+#include "core/trace.h"
+#include "irqchip/irqchip.h"
+
+/* Requests that the entry loop serves without leaving it. */
+#define LOOP_REQUESTS	BIT(KEEL_REQ_EVENT)
+
+#define DR7_ENABLED	0xffULL		/* the L and G bits of the four breakpoints */
+
+/* ---- the vCPU on a CPU ------------------------------------------------------------ */
+
+/* The guest reads TSC_AUX from the CPU itself (RDTSCP, RDPID). */
+static void run_swap_tsc_aux(struct keel_vcpu *vcpu, bool guest)
+{
+	if (!(vcpu->vm->guest_has & (KEEL_G_RDTSCP | KEEL_G_RDPID)))
+		return;
+	if (guest && !rdmsrl_safe(MSR_TSC_AUX, &vcpu->host_tsc_aux) &&
+	    vcpu->host_tsc_aux != vcpu->tsc_aux)
+		wrmsrl_safe(MSR_TSC_AUX, vcpu->tsc_aux);
+	else if (!guest && vcpu->host_tsc_aux != vcpu->tsc_aux)
+		wrmsrl_safe(MSR_TSC_AUX, vcpu->host_tsc_aux);
+}
+
+static void run_load(struct keel_vcpu *vcpu, int cpu)
+{
+	WRITE_ONCE(vcpu->cpu, cpu);
+	keel_backend->load(vcpu, cpu);
+	run_swap_tsc_aux(vcpu, true);
+}
+
+static void run_put(struct keel_vcpu *vcpu)
+{
+	run_swap_tsc_aux(vcpu, false);
+	keel_backend->put(vcpu);
+	WRITE_ONCE(vcpu->cpu, -1);
+}
+
+static void run_sched_in(struct preempt_notifier *pn, int cpu)
+{
+	run_load(container_of(pn, struct keel_vcpu, preempt), cpu);
+}
+
+static void run_sched_out(struct preempt_notifier *pn, struct task_struct *next)
+{
+	run_put(container_of(pn, struct keel_vcpu, preempt));
+}
+
+static struct preempt_ops run_preempt_ops = {
+	.sched_in = run_sched_in,
+	.sched_out = run_sched_out,
+};
+
+void keel_run_init(struct keel_vcpu *vcpu)
+{
+	preempt_notifier_init(&vcpu->preempt, &run_preempt_ops);
+}
+
+void keel_run_setup(void)
+{
+	preempt_notifier_inc();
+}
+
+void keel_run_teardown(void)
+{
+	preempt_notifier_dec();
+}
+
+static void run_begin(struct keel_vcpu *vcpu)
+{
+	fpu_swap_kvm_fpstate(&vcpu->guest_fpu, true);
+	preempt_disable();
+	preempt_notifier_register(&vcpu->preempt);
+	run_load(vcpu, smp_processor_id());
+	preempt_enable();
+}
+
+static void run_end(struct keel_vcpu *vcpu)
+{
+	preempt_disable();
+	run_put(vcpu);
+	preempt_notifier_unregister(&vcpu->preempt);
+	preempt_enable();
+	fpu_swap_kvm_fpstate(&vcpu->guest_fpu, false);
+	keel_ibpb_before_user();
+}
+
+/* ---- debug registers ----------------------------------------------------------------- */
+
+/*
+ * The CPU does not switch DR0-DR3.  The guest gets them at its first access in
+ * a slice, or at once while its own breakpoints are on.
+ */
+static void run_load_debug(struct keel_vcpu *vcpu)
+{
+	set_debugreg(vcpu->dr[0], 0);
+	set_debugreg(vcpu->dr[1], 1);
+	set_debugreg(vcpu->dr[2], 2);
+	set_debugreg(vcpu->dr[3], 3);
+}
+
+static void run_save_debug(struct keel_vcpu *vcpu)
+{
+	get_debugreg(vcpu->dr[0], 0);
+	get_debugreg(vcpu->dr[1], 1);
+	get_debugreg(vcpu->dr[2], 2);
+	get_debugreg(vcpu->dr[3], 3);
+	keel_need(vcpu, KEEL_CG_DEBUG);
+	if (!(vcpu->dr7 & DR7_ENABLED)) {
+		vcpu->dr_live = false;
+		keel_backend->dr_access(vcpu, true);
+	}
+}
+
+/* ---- the entry loop --------------------------------------------------------------------- */
+
+/* [entry] One entry.  The guest's CR8 goes to the LAPIC when it has changed. */
+static void run_enter(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	u8 cr8 = vcpu->cr8;
+
+	if (unlikely(vcpu->dr_live))
+		run_load_debug(vcpu);
+	keel_backend->enter(vcpu, exit);
+	if (unlikely(vcpu->dr_live))
+		run_save_debug(vcpu);
+	if (unlikely(hw_breakpoint_active()))
+		hw_breakpoint_restore();
+	if (unlikely(cr8 != vcpu->cr8))
+		lapic_set_cr8(vcpu, vcpu->cr8);
+}
+
+/* [entry] Events into the control block; false: something has to be done outside first. */
+static bool run_prepare(struct keel_vcpu *vcpu)
+{
+	unsigned long pending = READ_ONCE(vcpu->req.pending);
+
+	if (pending & ~LOOP_REQUESTS)
+		return false;
+	if (pending) {
+		/* INIT and start-up change the whole CPU. */
+		if (READ_ONCE(vcpu->posted))
+			return false;
+		keel_requests_take(&vcpu->req, KEEL_REQ_EVENT);
+		keel_flush_state(vcpu);
+		keel_inject_events(vcpu);
+	} else if (vcpu->injected.kind || vcpu->exception.kind) {
+		keel_flush_state(vcpu);
+		keel_inject_events(vcpu);
+	}
+	keel_flush_state(vcpu);
+	return true;
+}
+
+/*
+ * Enter until an exit needs interrupts on, somebody wants something, or the
+ * launcher is due.  KEEL_NEXT_SLOW: @exit waits for its handler.
+ */
+static int run_guest(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	const struct keel_exit_row *row;
+	int next;
+
+	preempt_disable();
+	local_irq_disable();
+	keel_fpu_load();
+	keel_guest_time_enter();
+	for (;;) {
+		next = KEEL_NEXT_ENTER;
+		if (unlikely(keel_guest_mode_work_pending()) || !run_prepare(vcpu))
+			break;
+		if (!keel_requests_enter(&vcpu->req)) {
+			keel_backend->requeue(vcpu);
+			continue;
+		}
+		trace_keel_entry(vcpu->id);
+		run_enter(vcpu, exit);
+		keel_requests_leave(&vcpu->req);
+		trace_keel_exit(vcpu->id, exit);
+		vcpu->stats.entries++;
+		vcpu->stats.exits[exit->kind]++;
+
+		row = &keel_exit_table[exit->kind];
+		next = KEEL_NEXT_SLOW;
+		if (row->fast_any || (row->fast && exit->insn_len))
+			next = row->handle(vcpu, exit);
+		if (next != KEEL_NEXT_ENTER)
+			break;
+	}
+	/* What waits (the interrupt that ended the guest, the tick) is the guest's time. */
+	local_irq_enable();
+	local_irq_disable();
+	keel_guest_time_exit();
+	local_irq_enable();
+	preempt_enable();
+	return next;
+}
+
+/* ---- requests ------------------------------------------------------------------------------ */
+
+/* PAUSE waits for this state; whoever resumes or kicks wakes us. */
+static int run_park(struct keel_vcpu *vcpu)
+{
+	struct keel_vm *vm = vcpu->vm;
+	int err = 0;
+
+	while (READ_ONCE(vm->paused) && !err) {
+		WRITE_ONCE(vcpu->run_state, KEEL_PARKED);
+		wake_up_all(&vm->pause_wait);
+		err = wait_event_interruptible(vm->pause_wait,
+					       !READ_ONCE(vm->paused) || READ_ONCE(vm->bugged) ||
+					       test_bit(KEEL_REQ_KICK, &vcpu->req.pending));
+		if (test_bit(KEEL_REQ_KICK, &vcpu->req.pending))
+			break;
+		if (READ_ONCE(vm->bugged))
+			return -EIO;
+		WRITE_ONCE(vcpu->run_state, KEEL_ACTIVE);
+		/* Order the state before the flag: pairs with keel_vm_pause(). */
+		smp_mb();
+	}
+	return err ? -EINTR : KEEL_NEXT_ENTER;
+}
+
+static int run_serve_requests(struct keel_vcpu *vcpu)
+{
+	struct keel_requests *req = &vcpu->req;
+	int next = KEEL_NEXT_ENTER;
+
+	vcpu->stats.requests++;
+	if (keel_requests_take(req, KEEL_REQ_DEAD))
+		return -EIO;
+	if (keel_requests_take(req, KEEL_REQ_PAUSE))
+		next = run_park(vcpu);
+	preempt_disable();
+	if (keel_requests_take(req, KEEL_REQ_FLUSH)) {
+		vcpu->stats.flushes++;
+		keel_backend->flush(vcpu);
+	}
+	if (keel_requests_take(req, KEEL_REQ_TSC))
+		keel_backend->set_tsc_offset(vcpu, READ_ONCE(vcpu->vm->tsc_offset) + vcpu->tsc_adjust);
+	preempt_enable();
+	if (next == KEEL_NEXT_ENTER && keel_requests_take(req, KEEL_REQ_KICK)) {
+		vcpu->run->exit_reason = KEEL_EXIT_KICKED;
+		next = KEEL_NEXT_USER;
+	}
+	return next;
+}
+
+/* Halted, or waiting for a start-up IPI: sleep until a request comes. */
+static int run_halted(struct keel_vcpu *vcpu)
+{
+	u64 begin = ktime_get_ns();
+	int err;
+
+	keel_requests_take(&vcpu->req, KEEL_REQ_EVENT);
+	if (READ_ONCE(vcpu->posted))
+		return keel_take_posted(vcpu);
+	if (vcpu->mp_state == KEEL_MP_HALTED && keel_can_wake(vcpu)) {
+		vcpu->mp_state = KEEL_MP_RUNNABLE;
+		keel_vcpu_request(vcpu, KEEL_REQ_EVENT);
+		return KEEL_NEXT_ENTER;
+	}
+	err = rcuwait_wait_event(&vcpu->wait, READ_ONCE(vcpu->req.pending), TASK_INTERRUPTIBLE);
+	vcpu->stats.halt_ns += ktime_get_ns() - begin;
+	return err ? -EINTR : KEEL_NEXT_ENTER;
+}
+
+static int run_once(struct keel_vcpu *vcpu)
+{
+	struct keel_exit exit;
+	int next;
+
+	if (keel_guest_mode_work_pending() && keel_handle_guest_mode_work())
+		return -EINTR;
+	if (READ_ONCE(vcpu->req.pending) & ~LOOP_REQUESTS) {
+		next = run_serve_requests(vcpu);
+		if (next != KEEL_NEXT_ENTER)
+			return next;
+	}
+	if (vcpu->mp_state != KEEL_MP_RUNNABLE)
+		return run_halted(vcpu);
+	if (READ_ONCE(vcpu->posted))
+		return keel_take_posted(vcpu);
+	next = run_guest(vcpu, &exit);
+	return next == KEEL_NEXT_SLOW ? keel_exit_table[exit.kind].handle(vcpu, &exit) : next;
+}
+
+/* ---- the launcher's side --------------------------------------------------------------------- */
+
+/* Copy once what the launcher wrote, check it, then use the copy. */
+static int run_copy_in(struct keel_vcpu *vcpu)
+{
+	struct keel_run *run = vcpu->run;
+	u32 commit = READ_ONCE(run->commit), bad;
+	struct keel_sregs sregs;
+	struct keel_regs regs;
+
+	vcpu->run_flags = READ_ONCE(run->flags);
+	vcpu->run_want = READ_ONCE(run->want);
+	if ((vcpu->run_flags & ~KEEL_RUN_IRQ_WINDOW) || (vcpu->run_want & ~KEEL_GROUPS_ALL) ||
+	    (commit & ~KEEL_GROUPS_ALL))
+		return -EINVAL;
+	if (likely(!commit))
+		return 0;
+
+	memcpy(&regs, &run->regs, sizeof(regs));
+	memcpy(&sregs, &run->sregs, sizeof(sregs));
+	barrier();	/* checks below see the copies */
+	if ((commit & KEEL_GROUP_SREGS) && keel_sregs_check(vcpu->vm, &sregs, &bad))
+		return -EINVAL;
+	if ((commit & KEEL_GROUP_REGS) && keel_regs_check(vcpu, &regs, &bad))
+		return -EINVAL;
+	if (commit & KEEL_GROUP_SREGS)
+		keel_sregs_load(vcpu, &sregs);
+	if (commit & KEEL_GROUP_REGS)
+		keel_regs_load(vcpu, &regs);
+	WRITE_ONCE(run->commit, 0);
+	return 0;
+}
+
+static void run_copy_out(struct keel_vcpu *vcpu)
+{
+	struct keel_run *run = vcpu->run;
+
+	if (unlikely(vcpu->run_want & KEEL_GROUP_REGS))
+		keel_regs_save(vcpu, &run->regs);
+	if (unlikely(vcpu->run_want & KEEL_GROUP_SREGS))
+		keel_sregs_save(vcpu, &run->sregs);
+	run->valid = vcpu->run_want;
+	if (!vcpu->lapic) {
+		keel_flush_state(vcpu);
+		run->irq_ready = !vcpu->irq_user_pending && !vcpu->injected.kind &&
+				 !vcpu->exception.kind &&
+				 keel_backend->can_inject(vcpu, KEEL_EV_IRQ);
+	}
+}
+
+/* What the last exit left for the launcher's answer. */
+static int run_finish_user(struct keel_vcpu *vcpu)
+{
+	u8 what = vcpu->pending_user;
+
+	if (likely(what == KEEL_PEND_NONE))
+		return KEEL_NEXT_ENTER;
+	vcpu->pending_user = KEEL_PEND_NONE;
+	switch (what) {
+	case KEEL_PEND_PIO:
+		return keel_finish_pio(vcpu);
+	case KEEL_PEND_EMUL:
+		return keel_emulate_resume(vcpu);
+	case KEEL_PEND_HYPERCALL:
+		return keel_finish_hypercall(vcpu);
+	default:
+		return keel_msr_finish(vcpu, what == KEEL_PEND_WRMSR);
+	}
+}
+
+int keel_vcpu_run(struct keel_vcpu *vcpu)
+{
+	struct keel_vm *vm = vcpu->vm;
+	int next;
+
+	next = run_copy_in(vcpu);
+	if (next)
+		return next;
+	if (unlikely(!READ_ONCE(vm->has_run)))
+		WRITE_ONCE(vm->has_run, true);
+
+	vcpu->run->exit_reason = KEEL_EXIT_NONE;
+	WRITE_ONCE(vcpu->run_state, KEEL_ACTIVE);
+	/* Order the state before the flag: pairs with keel_vm_pause(). */
+	smp_mb();
+	next = READ_ONCE(vm->paused) ? run_park(vcpu) : KEEL_NEXT_ENTER;
+
+	if (next == KEEL_NEXT_ENTER) {
+		run_begin(vcpu);
+		next = run_finish_user(vcpu);
+		while (next == KEEL_NEXT_ENTER)
+			next = run_once(vcpu);
+		run_end(vcpu);
+	}
+	if (next == KEEL_NEXT_USER)
+		vcpu->stats.user_exits++;
+	else
+		vcpu->stats.signal_exits++;
+	run_copy_out(vcpu);
+
+	WRITE_ONCE(vcpu->run_state, KEEL_IDLE);
+	if (unlikely(READ_ONCE(vm->paused)))
+		wake_up_all(&vm->pause_wait);
+	return next;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the run loop's own files share: core/run.c (the loop), core/inject.c
+ * (events on their way in), core/exit.c (one handler a kind of exit),
+ * core/emul.c (the emulator's glue).  It must not be used elsewhere.
+ */
+#ifndef KEEL_CORE_RUN_H
+#define KEEL_CORE_RUN_H
+
+#include "core/vcpu.h"
+
+/*
+ * What an exit's handler (and everything like it) answers.  A negative value
+ * is an errno for the launcher, with registers as before the instruction.
+ */
+enum keel_next {
+	KEEL_NEXT_USER = 0,	/* vcpu->run says why */
+	KEEL_NEXT_ENTER = 1,	/* enter again */
+	KEEL_NEXT_SLOW = 2,	/* a fast handler cannot: call it again with IRQs on */
+};
+
+struct keel_exit_row {
+	int (*handle)(struct keel_vcpu *vcpu, struct keel_exit *exit);
+	/* may run with IRQs off, when the CPU gave the instruction's length */
+	bool fast;
+	/* may run with IRQs off, always */
+	bool fast_any;
+};
+
+extern const struct keel_exit_row keel_exit_table[KEEL_X_NR];
+
+/* core/run.c */
+void keel_run_init(struct keel_vcpu *vcpu);	/* [task] */
+void keel_run_setup(void);	/* [task] first VM on the host: hooks that cost every switch */
+void keel_run_teardown(void);
+
+/* core/exit.c: the launcher answered */
+int keel_finish_pio(struct keel_vcpu *vcpu);
+int keel_finish_hypercall(struct keel_vcpu *vcpu);
+
+/* core/inject.c */
+/* [owner, task] take what other CPUs posted: NMI, INIT, SIPI.  KEEL_NEXT_ENTER or KEEL_NEXT_USER */
+int keel_take_posted(struct keel_vcpu *vcpu);
+/* [entry] put at most one event into the control block, open windows for the rest */
+void keel_inject_events(struct keel_vcpu *vcpu);
+/* [owner] could a halted vCPU go on? */
+bool keel_can_wake(struct keel_vcpu *vcpu);
+
+/* core/emul.c; [owner, task] */
+int keel_emulate(struct keel_vcpu *vcpu, struct keel_exit *exit, gpa_t gpa);
+/* finish what the launcher answered: KEEL_NEXT_ENTER, KEEL_NEXT_USER, -errno */
+int keel_emulate_resume(struct keel_vcpu *vcpu);
+/* step over the instruction of @exit, decoding it if the CPU did not say its length */
+int keel_skip(struct keel_vcpu *vcpu, struct keel_exit *exit);
+/* decode the instruction at RIP into vcpu->emul.insn; KEEL_NEXT_ENTER with a fault
+ * queued, KEEL_NEXT_USER, or KEEL_NEXT_SLOW: decoded
+ */
+int keel_decode_at_rip(struct keel_vcpu *vcpu, const struct keel_exit *exit);
+int keel_emul_fail(struct keel_vcpu *vcpu, u32 why, const struct keel_exit *exit);
+enum keel_emul_mode keel_cpu_mode(struct keel_vcpu *vcpu);	/* needs CR CS RFLAGS */
+static inline u8 keel_cpl(struct keel_vcpu *vcpu)	/* needs CS */
+{
+	return (vcpu->sregs.seg[KEEL_SREG_SS].attr >> KEEL_ATTR_DPL_SHIFT) & 3;
+}
+
+/* core/msr.c */
+int keel_rdmsr_exit(struct keel_vcpu *vcpu, struct keel_exit *exit);
+int keel_wrmsr_exit(struct keel_vcpu *vcpu, struct keel_exit *exit);
+int keel_msr_finish(struct keel_vcpu *vcpu, bool write);	/* the launcher answered */
+
+/* core/cr.c: what control registers accept; -EINVAL: #GP */
+int keel_set_cr0(struct keel_vcpu *vcpu, u64 value);
+int keel_set_cr4(struct keel_vcpu *vcpu, u64 value);
+int keel_set_cr8(struct keel_vcpu *vcpu, u64 value);
+int keel_set_efer(struct keel_vcpu *vcpu, u64 value);
+int keel_set_xcr0(struct keel_vcpu *vcpu, u64 value);
+bool keel_cr0_valid(u64 cr0);
+bool keel_cr4_valid(struct keel_vm *vm, u64 cr4);
+bool keel_efer_valid(struct keel_vm *vm, u64 efer);
+bool keel_xcr0_valid(struct keel_vm *vm, u64 xcr0);
+
+/* core/record.c */
+int keel_sregs_check(struct keel_vm *vm, const struct keel_sregs *s, u32 *bad_offset);
+int keel_regs_check(struct keel_vcpu *vcpu, const struct keel_regs *r, u32 *bad_offset);
+void keel_regs_load(struct keel_vcpu *vcpu, const struct keel_regs *r);
+void keel_sregs_load(struct keel_vcpu *vcpu, const struct keel_sregs *s);
+void keel_regs_save(struct keel_vcpu *vcpu, struct keel_regs *r);
+void keel_sregs_save(struct keel_vcpu *vcpu, struct keel_sregs *s);
+
+#endif /* KEEL_CORE_RUN_H */
