@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The address types. An address says by its type which space it lives in: guest-virtual, guest-physical,
- * the launcher's (host-virtual) or host-physical; a frame is an address without its page offset. The types
- * are exactly those of linux/kvm_types.h, so that a file which meets both compiles. It must not know any
- * structure of Keel.
+ * The address types. An address says by its type which space it lives in: guest-virtual,
+ * guest-physical, the launcher's (host-virtual) or host-physical; a frame is an address without
+ * its page offset. The types are exactly those of linux/kvm_types.h, so that a file which meets
+ * both compiles. It must not know any structure of Keel.
  */
 #ifndef KEEL_CORE_TYPES_H
 #define KEEL_CORE_TYPES_H
@@ -18,7 +18,7 @@ typedef u64 hpa_t;		/* host physical */
 typedef u64 hfn_t;		/* hpa_t >> KEEL_PAGE_SHIFT */
 
 #define KEEL_PAGE_SHIFT		12
-#define KEEL_PAGE_SIZE		(1UL << KEEL_PAGE_SHIFT)
+#define KEEL_PAGE_SIZE		BIT(KEEL_PAGE_SHIFT)
 #define KEEL_PAGE_MASK		(~(KEEL_PAGE_SIZE - 1))
 
 #define KEEL_GPA_INVALID	(~(gpa_t)0)

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The arithmetic of the emulator: results and flags of the integer operations on words of 1, 2, 4 and 8
- * bytes, in plain C, so that the same code runs under a fuzzer. It owns what each flag becomes. It must not
- * know operands, memory or instructions.
+ * The arithmetic of the emulator: results and flags of the integer operations on words of 1, 2,
+ * 4 and 8 bytes, in plain C, so that the same code runs under a fuzzer. It owns what each flag
+ * becomes. It must not know operands, memory or instructions.
  *
- * Flags that the architecture leaves undefined, and what they become here: AF after a logical operation,
- * a shift or a multiplication is 0; OF after a shift by more than one is what the last single step would
- * give; SF and PF after a multiplication are those of the low word, ZF is 0; a division leaves all flags.
+ * Flags that the architecture leaves undefined, and what they become here: AF after a logical
+ * operation, a shift or a multiplication is 0; OF after a shift by more than one is what the
+ * last single step would give; SF and PF after a multiplication are those of the low word, ZF
+ * is 0; a division leaves all flags.
  */
 #include "emulate/internal.h"
 
@@ -22,7 +23,10 @@ static __always_inline u64 szp(u64 r, unsigned int size)
 	return (r ? 0 : FL_ZF) | (r & emul_sign(size) ? FL_SF : 0) | parity(r);
 }
 
-/* Carries out of each bit position give CF and AF, and OF is a carry into the sign that does not leave it. */
+/*
+ * Carries out of each bit position give CF and AF, and OF is a carry into the sign that does
+ * not leave it.
+ */
 static __always_inline u64 flags_of(u64 carries, u64 overflow, u64 r, unsigned int size)
 {
 	u64 sign = emul_sign(size);
@@ -203,8 +207,8 @@ u64 alu_shift(unsigned int op, u64 a, unsigned int count, unsigned int size, u64
 }
 
 /*
- * SHLD and SHRD. A 16-bit one by more than 16 is undefined; it goes on as if the destination followed the
- * source again.
+ * SHLD and SHRD. A 16-bit one by more than 16 is undefined; it goes on as if the destination
+ * followed the source again.
  */
 u64 alu_shift_double(bool right, u64 a, u64 b, unsigned int count, unsigned int size, u64 *fl)
 {
@@ -235,13 +239,13 @@ u64 alu_mul(bool sign, u64 a, u64 b, unsigned int size, u64 *hi, u64 *fl)
 	bool over;
 
 	if (sign) {
-		__int128 p = (__int128)(s64)emul_sext(a, size) * (s64)emul_sext(b, size);
+		__int128_t p = (__int128_t)(s64)emul_sext(a, size) * (s64)emul_sext(b, size);
 
 		lo = (u64)p & mask;
 		h = (size == 8 ? (u64)(p >> 64) : (u64)p >> (8 * size)) & mask;
-		over = (__int128)(s64)emul_sext(lo, size) != p;
+		over = (__int128_t)(s64)emul_sext(lo, size) != p;
 	} else {
-		unsigned __int128 p = (unsigned __int128)a * b;
+		__uint128_t p = (__uint128_t)a * b;
 
 		lo = (u64)p & mask;
 		h = (size == 8 ? (u64)(p >> 64) : (u64)p >> (8 * size)) & mask;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The decoder: bytes to struct keel_emul_insn, by direct look-up in the tables of tables.c. It owns
- * prefixes, ModRM and SIB, immediates, the effective sizes, and the faults that an encoding itself raises.
- * It must not know what instructions do, and reads no register but RIP.
+ * The decoder: bytes to struct keel_emul_insn, by direct look-up in the tables of tables.c. It
+ * owns prefixes, ModRM and SIB, immediates, the effective sizes, and the faults that an
+ * encoding itself raises. It must not know what instructions do, and reads no register but RIP.
  */
 #include "emulate/internal.h"
 
@@ -13,7 +13,10 @@ void keel_emul_begin(struct keel_emul *e, const void *bytes, unsigned int len)
 		memcpy(e->bytes, bytes, e->fetched);
 }
 
-/* Fetch more bytes: to the end of their page, of the longest instruction, and of the code segment. */
+/*
+ * Fetch more bytes: to the end of their page, of the longest instruction, and of the code
+ * segment.
+ */
 static noinline int fetch_more(struct keel_emul *e)
 {
 	unsigned int have = e->fetched, want = KEEL_EMUL_MAX_BYTES - have;

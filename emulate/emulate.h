@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The instruction emulator: decode the bytes of one x86 instruction, execute it on a register array, and
- * reach memory, ports and segments through callbacks. It owns the meaning of instructions and their exact
- * exceptions. It must not know vCPUs, exits, page tables, the interrupt controllers or the launcher.
+ * The instruction emulator: decode the bytes of one x86 instruction, execute it on a register
+ * array, and reach memory, ports and segments through callbacks. It owns the meaning of
+ * instructions and their exact exceptions. It must not know vCPUs, exits, page tables, the
+ * interrupt controllers or the launcher.
  *
  * Use, for one instruction:
  *
@@ -13,20 +14,24 @@
  *	if (r == KEEL_EMUL_OK)
  *		r = keel_emul_exec(e);
  *
- * Commit rule. Registers, RFLAGS and RIP change only when an instruction, or one iteration of a REP string
- * instruction, has come to its end: PENDING, FAULT, RETRY, UNKNOWN and ERROR leave e->regs as they were at
- * the start of that instruction or iteration. Memory writes that were already accepted by a callback are
- * not undone; instructions with several writes probe them all first, so that no fault comes in between.
+ * Commit rule. Registers, RFLAGS and RIP change only when an instruction, or one iteration of a
+ * REP string instruction, has come to its end: PENDING, FAULT, RETRY, UNKNOWN and ERROR leave
+ * e->regs as they were at the start of that instruction or iteration. Memory writes that were
+ * already accepted by a callback are not undone; instructions with several writes probe them
+ * all first, so that no fault comes in between.
  *
- * Replay rule. The emulator is deterministic: run again on the same registers and the same read data, it
- * makes the same callbacks in the same order. So a callback that needs the launcher returns
- * KEEL_EMUL_PENDING, and the caller, with the answer in hand, executes the instruction again from the start
- * and answers from its log those accesses that are already done. The log belongs to one instruction or to
- * one REP iteration: e->steps, which is never reset, grows by one with each commit, and a log with another
- * step number than e->steps is stale. No decode is needed between two executions of the same instruction.
+ * Replay rule. The emulator is deterministic: run again on the same registers and the same read
+ * data, it makes the same callbacks in the same order. So a callback that needs the launcher
+ * returns
+ * KEEL_EMUL_PENDING, and the caller, with the answer in hand, executes the instruction again
+ * from the start and answers from its log those accesses that are already done. The log belongs
+ * to one instruction or to one REP iteration: e->steps, which is never reset, grows by one with
+ * each commit, and a log with another step number than e->steps is stale. No decode is needed
+ * between two executions of the same instruction.
  *
- * What is the caller's: single-step traps, RF, the interrupt shadow, I/O permission (in pio_in and pio_out),
- * intercepts, and everything that paging does. The registers it gives are those before the instruction.
+ * What is the caller's: single-step traps, RF, the interrupt shadow, I/O permission (in pio_in
+ * and pio_out), intercepts, and everything that paging does. The registers it gives are those
+ * before the instruction.
  *
  * Flags that the architecture leaves undefined are always set the same way, see emulate/alu.c.
  */
@@ -74,8 +79,8 @@ struct keel_emul_regs {
 };
 
 /*
- * A segment's hidden part. attr holds bits 8 to 23 of the descriptor's upper half, as VMX has them in its
- * access-rights field; @limit is in bytes, granularity applied.
+ * A segment's hidden part. attr holds bits 8 to 23 of the descriptor's upper half, as VMX has
+ * them in its access-rights field; @limit is in bytes, granularity applied.
  */
 struct keel_emul_segment {
 	u64 base;
@@ -105,10 +110,11 @@ struct keel_emul_segment {
 struct keel_emul;
 
 /*
- * Callbacks. All return KEEL_EMUL_OK, _FAULT (after keel_emul_fault()), _PENDING or _ERROR. Linear addresses
- * have passed segmentation, the canonical check and the alignment check; the callback does paging with
- * e->cpl. An access may cross a page: both pages have to be checked before any byte is written. Lengths
- * are 1 to 8, or 16 for the 16-byte compare-and-exchange; buffers are little-endian and of any alignment.
+ * Callbacks. All return KEEL_EMUL_OK, _FAULT (after keel_emul_fault()), _PENDING or _ERROR.
+ * Linear addresses have passed segmentation, the canonical check and the alignment check; the
+ * callback does paging with e->cpl. An access may cross a page: both pages have to be checked
+ * before any byte is written. Lengths are 1 to 8, or 16 for the 16-byte compare-and-exchange;
+ * buffers are little-endian and of any alignment.
  */
 struct keel_emul_ops {
 	/* Instruction bytes. Never crosses a page; @len is 1 to 15. */
@@ -116,17 +122,21 @@ struct keel_emul_ops {
 	int (*read)(struct keel_emul *e, gva_t lin, void *buf, unsigned int len, unsigned int acc);
 	int (*write)(struct keel_emul *e, gva_t lin, const void *buf, unsigned int len, unsigned int acc);
 	/*
-	 * The write of a locked read-modify-write that read @old: RAM is changed atomically and only if it
-	 * still holds @old, else KEEL_EMUL_RETRY; on MMIO it is a write.
+	 * The write of a locked read-modify-write that read @old: RAM is changed atomically and
+	 * only if it still holds @old, else KEEL_EMUL_RETRY; on MMIO it is a write.
 	 */
 	int (*replace)(struct keel_emul *e, gva_t lin, const void *old, const void *new,
 		       unsigned int len);
 	/*
-	 * Check the page permissions of an access, and do nothing to it. @acc has KEEL_EMUL_ACC_WRITE for a
-	 * write. MMIO is KEEL_EMUL_OK. @len is up to 32 + 256 bytes (the frame of ENTER).
+	 * Check the page permissions of an access, and do nothing to it. @acc has
+	 * KEEL_EMUL_ACC_WRITE for a write. MMIO is KEEL_EMUL_OK. @len is up to 32 + 256 bytes
+	 * (the frame of ENTER).
 	 */
 	int (*probe)(struct keel_emul *e, gva_t lin, unsigned int len, unsigned int acc);
-	/* Segment register @seg, as KEEL_SEG_*. Long mode asks for FS and GS, and for a selector's value. */
+	/*
+	 * Segment register @seg, as KEEL_SEG_*. Long mode asks for FS and GS, and for a
+	 * selector's value.
+	 */
 	int (*segment)(struct keel_emul *e, unsigned int seg, struct keel_emul_segment *out);
 	/* Port access with its permission check; @size is 1, 2 or 4. For INS, OUTS, IN and OUT. */
 	int (*pio_in)(struct keel_emul *e, u16 port, unsigned int size, u32 *val);
@@ -188,8 +198,9 @@ struct keel_emul_insn {
 #define KEEL_EMUL_S_VME		0x4U	/* CR4.VME or CR4.PVI: CLI, STI, PUSHF, POPF may mean VIF */
 
 /*
- * One emulator. Belongs to its vCPU's owner, holds no lock, allocates nothing, may live in the vCPU struct
- * (zeroed once). The caller writes the first group, reads @exc, @bytes, @insn and @steps.
+ * One emulator. Belongs to its vCPU's owner, holds no lock, allocates nothing, may live in the
+ * vCPU struct (zeroed once). The caller writes the first group, reads @exc, @bytes, @insn and
+ * @steps.
  */
 struct keel_emul {
 	struct keel_emul_regs *regs;
@@ -223,11 +234,11 @@ void keel_emul_begin(struct keel_emul *e, const void *bytes, unsigned int len);
  * @e: the emulator, after keel_emul_begin()
  *
  * On KEEL_EMUL_OK e->insn is valid, in particular its length: also of the instructions that
- * keel_emul_exec() does not execute but a back end skips or handles itself (CPUID, HLT, RDMSR, MOV CR, INT n,
- * VMMCALL, ...). Registers are not read beyond RIP.
+ * keel_emul_exec() does not execute but a back end skips or handles itself (CPUID, HLT, RDMSR,
+ * MOV CR, INT n, VMMCALL, ...). Registers are not read beyond RIP.
  *
- * Return: KEEL_EMUL_OK, _FAULT (#UD, #GP of an over-long instruction or past the CS limit, or what fetch
- * raised), _UNKNOWN, _PENDING, _ERROR.
+ * Return: KEEL_EMUL_OK, _FAULT (#UD, #GP of an over-long instruction or past the CS limit, or
+ * what fetch raised), _UNKNOWN, _PENDING, _ERROR.
  */
 int keel_emul_decode(struct keel_emul *e);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Handlers of the integer instructions that move, exchange, add, compare and shift. Each reads its operands,
- * computes, writes memory, and only then registers and flags: what fails on the way has changed nothing.
- * It must not know addresses or segments.
+ * Handlers of the integer instructions that move, exchange, add, compare and shift. Each reads
+ * its operands, computes, writes memory, and only then registers and flags: what fails on the
+ * way has changed nothing. It must not know addresses or segments.
  */
 #include "emulate/internal.h"
 
@@ -101,7 +101,10 @@ int exec_lea(struct keel_emul *e)
 	return emul_done(e);
 }
 
-/* With memory this is locked even without LOCK. With rAX twice it is NOP, and clears no upper half. */
+/*
+ * With memory this is locked even without LOCK. With rAX twice it is NOP, and clears no upper
+ * half.
+ */
 int exec_xchg(struct keel_emul *e)
 {
 	const struct emul_op *op = e->insn.op;
@@ -359,7 +362,10 @@ int exec_fence(struct keel_emul *e)
 	return e->insn.mem ? KEEL_EMUL_UNKNOWN : emul_done(e);
 }
 
-/* CLFLUSH and its kin fault as a read of one byte would, and do nothing more: Keel's memory is coherent. */
+/*
+ * CLFLUSH and its kin fault as a read of one byte would, and do nothing more: Keel's memory is
+ * coherent.
+ */
 int exec_cache_line(struct keel_emul *e)
 {
 	gva_t lin;

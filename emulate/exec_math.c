@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Handlers of multiplication and division, of the bit instructions, of single flags, and of port access.
- * The same rule holds as everywhere: registers and flags change after the last callback. It must not know
- * addresses or segments, but for the bit offset that moves a memory operand.
+ * Handlers of multiplication and division, of the bit instructions, of single flags, and of
+ * port access. The same rule holds as everywhere: registers and flags change after the last
+ * callback. It must not know addresses or segments, but for the bit offset that moves a memory
+ * operand.
  */
 #include "emulate/internal.h"
 
@@ -83,8 +84,8 @@ static u64 altered(unsigned int op, u64 val, u64 bit)
 }
 
 /*
- * BT BTS BTR BTC. A register's bit number reaches beyond a memory operand, either way: the word that holds
- * the bit is the operand, in units of the operand size.
+ * BT BTS BTR BTC. A register's bit number reaches beyond a memory operand, either way: the word
+ * that holds the bit is the operand, in units of the operand size.
  */
 int exec_bt(struct keel_emul *e)
 {
@@ -113,8 +114,9 @@ int exec_bt(struct keel_emul *e)
 }
 
 /*
- * BSF and BSR (aux), and TZCNT and LZCNT where the CPU has them and F3 asks for them. BSF and BSR of zero
- * leave the destination; only ZF is defined after them, and after the counts CF and ZF.
+ * BSF and BSR (aux), and TZCNT and LZCNT where the CPU has them and F3 asks for them. BSF and
+ * BSR of zero leave the destination; only ZF is defined after them, and after the counts CF and
+ * ZF.
  */
 int exec_bitscan(struct keel_emul *e)
 {

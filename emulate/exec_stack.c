@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Handlers of the stack and near-branch instructions. It owns the width of the stack pointer, which is SS's
- * and not the operand's, and the checks of a branch target. It must not know far transfers.
+ * Handlers of the stack and near-branch instructions. It owns the width of the stack pointer,
+ * which is SS's and not the operand's, and the checks of a branch target. It must not know far
+ * transfers.
  */
 #include "emulate/internal.h"
 
@@ -168,8 +169,9 @@ int exec_popa(struct keel_emul *e)
 }
 
 /*
- * PUSHF and POPF in virtual-8086 mode need IOPL 3, unless the mode's extensions give them another meaning,
- * which is not emulated; the same extensions change POPF at CPL 3 in protected mode.
+ * PUSHF and POPF in virtual-8086 mode need IOPL 3, unless the mode's extensions give them
+ * another meaning, which is not emulated; the same extensions change POPF at CPL 3 in protected
+ * mode.
  */
 static int check_flags_access(struct keel_emul *e, bool popf)
 {
@@ -218,7 +220,10 @@ int exec_popf(struct keel_emul *e)
 	return emul_done(e);
 }
 
-/* An operand size other than the stack's is not emulated: manuals leave open which part of rBP counts. */
+/*
+ * An operand size other than the stack's is not emulated: manuals leave open which part of rBP
+ * counts.
+ */
 int exec_enter(struct keel_emul *e)
 {
 	unsigned int size = e->insn.op_size, level = e->insn.imm2 & 31, i;

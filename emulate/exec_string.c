@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Handler of the string instructions and of REP. It owns their iterations: each is committed on its own, so
- * that a fault, an interrupt or a wait for the launcher in the middle leaves the registers that the
- * architecture wants. It must not know what lies behind an address.
+ * Handler of the string instructions and of REP. It owns their iterations: each is committed on
+ * its own, so that a fault, an interrupt or a wait for the launcher in the middle leaves the
+ * registers that the architecture wants. It must not know what lies behind an address.
  *
- * A REP whose count is zero from the start changes no register but RIP. When an iteration of CMPS or SCAS
- * faults, the flags are again those from before the instruction, as the manual says of page faults: no
- * iteration needs the flags of the one before.
+ * A REP whose count is zero from the start changes no register but RIP. When an iteration of
+ * CMPS or SCAS faults, the flags are again those from before the instruction, as the manual
+ * says of page faults: no iteration needs the flags of the one before.
  */
 #include "emulate/internal.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the emulator's own files share: the shape of the opcode tables, operand and memory access, and the
- * arithmetic that computes flags. Nothing outside emulate/ includes it. It must not know more of its
- * surroundings than emulate.h says.
+ * What the emulator's own files share: the shape of the opcode tables, operand and memory
+ * access, and the arithmetic that computes flags. Nothing outside emulate/ includes it. It must
+ * not know more of its surroundings than emulate.h says.
  */
 #ifndef KEEL_EMULATE_INTERNAL_H
 #define KEEL_EMULATE_INTERNAL_H
@@ -89,8 +89,10 @@ struct emul_op {
 };
 
 /* aux of OP_PREFIX rows */
-enum { PFX_OPSZ, PFX_ADSZ, PFX_LOCK, PFX_REP, PFX_REPNE, PFX_SEG_ES, PFX_SEG_CS, PFX_SEG_SS,
-       PFX_SEG_DS, PFX_SEG_FS, PFX_SEG_GS };
+enum {
+	PFX_OPSZ, PFX_ADSZ, PFX_LOCK, PFX_REP, PFX_REPNE,
+	PFX_SEG_ES, PFX_SEG_CS, PFX_SEG_SS, PFX_SEG_DS, PFX_SEG_FS, PFX_SEG_GS,
+};
 
 extern const struct emul_op emul_map_one[256];
 extern const struct emul_op emul_map_0f[256];
@@ -127,7 +129,8 @@ static __always_inline u64 emul_sext(u64 v, unsigned int size)
 }
 
 /*
- * alu.c. Operands are zero-extended words of @size bytes, so are results; @fl is RFLAGS, in and out.
+ * alu.c. Operands are zero-extended words of @size bytes, so are results; @fl is RFLAGS, in and
+ * out.
  */
 u64 alu_binary(unsigned int op, u64 a, u64 b, unsigned int size, u64 *fl);
 u64 alu_unary(unsigned int op, u64 a, unsigned int size, u64 *fl);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Operands: registers and their parts, effective addresses, segmentation with its faults, and the reads and
- * writes that instructions make. It owns the check of an address before a callback sees it. It must not know
- * what an instruction computes.
+ * Operands: registers and their parts, effective addresses, segmentation with its faults, and
+ * the reads and writes that instructions make. It owns the check of an address before a
+ * callback sees it. It must not know what an instruction computes.
  *
- * Where processors differ, or an access wraps around the end of the linear address space, the answer is
- * KEEL_EMUL_UNKNOWN. An access that is both misaligned (with alignment checks on) and not mapped raises #AC.
+ * Where processors differ, or an access wraps around the end of the linear address space, the
+ * answer is
+ * KEEL_EMUL_UNKNOWN. An access that is both misaligned (with alignment checks on) and not
+ * mapped raises #AC.
  */
 #include "emulate/internal.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The walk of the guest's page tables, driven by one row per paging mode. See paging.h for what it owns and
- * must not know.
+ * The walk of the guest's page tables, driven by one row per paging mode. See paging.h for what
+ * it owns and must not know.
  */
 #include "emulate/paging.h"
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The guest's own page tables: one walk from a guest-virtual to a guest-physical address, for every paging
- * mode of x86, with the exact page-fault error code. It owns the entries' layout and the order of the checks.
- * It must not know memory slots, stage 2, TLBs or vCPUs: it reads entries through a callback, keeps nothing.
+ * The guest's own page tables: one walk from a guest-virtual to a guest-physical address, for
+ * every paging mode of x86, with the exact page-fault error code. It owns the entries' layout
+ * and the order of the checks. It must not know memory slots, stage 2, TLBs or vCPUs: it reads
+ * entries through a callback, keeps nothing.
  *
- * Not modelled: supervisor protection keys and shadow-stack pages; a guest that has them off never sees the
- * difference, and Keel shows neither in CPUID.
+ * Not modelled: supervisor protection keys and shadow-stack pages; a guest that has them off
+ * never sees the difference, and Keel shows neither in CPUID.
  */
 #ifndef KEEL_EMULATE_PAGING_H
 #define KEEL_EMULATE_PAGING_H
@@ -69,11 +70,14 @@ struct keel_paging {
 #define KEEL_WALK_P_GLOBAL	0x10U	/* the leaf's G bit */
 
 struct keel_walk_ops {
-	/* Read the @size (4 or 8) byte entry at @gpa, in one piece. 0, or non-zero if there is no memory. */
+	/*
+	 * Read the @size (4 or 8) byte entry at @gpa, in one piece. 0, or non-zero if there is
+	 * no memory.
+	 */
 	int (*read)(void *ctx, gpa_t gpa, unsigned int size, u64 *entry);
 	/*
-	 * Replace @old by @new atomically. 0; 1 when the entry is no longer @old; negative when there is
-	 * no writable memory. May be NULL if every walk has KEEL_WALK_NO_AD.
+	 * Replace @old by @new atomically. 0; 1 when the entry is no longer @old; negative when
+	 * there is no writable memory. May be NULL if every walk has KEEL_WALK_NO_AD.
 	 */
 	int (*replace)(void *ctx, gpa_t gpa, unsigned int size, u64 old, u64 new);
 };
@@ -90,15 +94,16 @@ struct keel_walk {
 /**
  * keel_paging_walk() - translate one guest-virtual address.
  * @p: paging state
- * @gva: address; canonical in long mode (checked before paging, by segmentation), else its low 32 bits count
+ * @gva: address; canonical in long mode (checked before paging, by segmentation), else its low
+ * 32 bits count
  * @access: KEEL_WALK_* of the access
  * @ops, @ctx: how to reach the tables
  * @out: the result; all of it is written
  *
- * Accessed bits are set at each level and the dirty bit at the leaf only if the access is allowed, as
- * processors do when they do not speculate. The reserved-bit and present checks go from the top down, then
- * the permissions of the whole path are checked. An access that crosses a page takes two walks.
- * Keeps nothing and takes no lock.
+ * Accessed bits are set at each level and the dirty bit at the leaf only if the access is
+ * allowed, as processors do when they do not speculate. The reserved-bit and present checks go
+ * from the top down, then the permissions of the whole path are checked. An access that crosses
+ * a page takes two walks. Keeps nothing and takes no lock.
  *
  * Return: enum keel_walk_result.
  */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * KTAP for the host tests: a table of named functions, each one result. A check that fails says where and
- * what, and the test goes on; ktap_main() returns the exit status. It knows nothing of what is tested.
+ * KTAP for the host tests: a table of named functions, each one result. A check that fails says
+ * where and what, and the test goes on; ktap_main() returns the exit status. It knows nothing
+ * of what is tested.
  */
 #ifndef KEEL_UNIT_KTAP_H
 #define KEEL_UNIT_KTAP_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the emulator's tests share: a flat machine of a few pages around an emulator, with a log of what the
- * callbacks did. It knows the emulator's public header only.
+ * What the emulator's tests share: a flat machine of a few pages around an emulator, with a log
+ * of what the callbacks did. It knows the emulator's public header only.
  */
 #ifndef KEEL_UNIT_EMULATE_HOST_H
 #define KEEL_UNIT_EMULATE_HOST_H
@@ -33,7 +33,10 @@ struct host {
 	unsigned int code_len;
 	u64 code_at;
 
-	/* MMIO and ports: reads answer with this; when @pending, first PENDING and then the answer. */
+	/*
+	 * MMIO and ports: reads answer with this; when @pending, first PENDING and then the
+	 * answer.
+	 */
 	u64 mmio_value;
 	bool pending;
 	unsigned int log_step;	/* the step the replay log belongs to */

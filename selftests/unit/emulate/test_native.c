@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The emulator against the processor that runs the test: random forms of unprivileged instructions, on
- * random registers and memory, run once natively and once emulated; registers, defined flags, memory,
- * length, and the vector and error code of a fault have to be the same.
+ * The emulator against the processor that runs the test: random forms of unprivileged
+ * instructions, on random registers and memory, run once natively and once emulated; registers,
+ * defined flags, memory, length, and the vector and error code of a fault have to be the same.
  *
- * The native side writes a stub around the instruction: it loads all sixteen registers and the flags, runs the
- * instruction, and saves them. A signal handler notes the fault and goes on with the saving part.
+ * The native side writes a stub around the instruction: it loads all sixteen registers and the
+ * flags, runs the instruction, and saves them. A signal handler notes the fault and goes on
+ * with the saving part.
  */
 #define _GNU_SOURCE
 #include <asm/prctl.h>
@@ -106,8 +107,8 @@ static void emit_slot(u8 op, unsigned int reg, const void *slot)
 }
 
 /*
- * entry: save what calls preserve, load flags and registers, jump to HOLE_AT. The instruction is followed by
- * a jump to `exit` of BRANCH bytes, and that by the place where branches go.
+ * entry: save what calls preserve, load flags and registers, jump to HOLE_AT. The instruction
+ * is followed by a jump to `exit` of BRANCH bytes, and that by the place where branches go.
  */
 static void make_stub(void)
 {
@@ -404,7 +405,10 @@ static void put_memory(u64 at, unsigned int reg, u8 *rex, u8 *tail, unsigned int
 		has_index = index != 4;
 	}
 	if (mod == 0 && (base & 7) == 5) {
-		/* No base: RIP-relative, or absolute with SIB; both reach with 32 bits or the test faults. */
+		/*
+		 * No base: RIP-relative, or absolute with SIB; both reach with 32 bits or the
+		 * test faults.
+		 */
 		tail[n++] = (reg & 7) << 3 | (sib ? 4 : 5);
 		if (sib)
 			tail[n++] = scale << 6 | 4 << 3 | 5;
@@ -639,8 +643,8 @@ static void show(const struct form *f, const char *what)
 }
 
 /*
- * An ENTER that faults has pushed already on some processors, and which of its accesses is checked first is
- * theirs as well: only that there is a fault is compared.
+ * An ENTER that faults has pushed already on some processors, and which of its accesses is
+ * checked first is theirs as well: only that there is a fault is compared.
  */
 static bool is_enter(const struct form *f)
 {
@@ -694,7 +698,10 @@ static void compare_state(const struct form *f, int r)
 	for (i = 0; i < 16; i++) {
 		u64 differ = nat->out[i] ^ host.regs.gpr[i];
 
-		/* Some processors have cut the 32-bit registers of a REP when its first iteration faults. */
+		/*
+		 * Some processors have cut the 32-bit registers of a REP when its first
+		 * iteration faults.
+		 */
 		if (r && f->flags & F_STRING && insn_67)
 			differ = (u32)differ;
 		if (!differ)
@@ -741,7 +748,10 @@ static void run_case(const struct form *f)
 	memcpy(host.regs.gpr, nat->in, sizeof(nat->in));
 	host.regs.rflags = nat->in_flags;
 	r = host_run(&host, CODE_AT + HOLE_AT, insn, insn_len);
-	/* Memory of this program that is not the test's stays alone; so does the wrap at the very top. */
+	/*
+	 * Memory of this program that is not the test's stays alone; so does the wrap at the
+	 * very top.
+	 */
 	if (r == KEEL_EMUL_UNKNOWN ||
 	    (r == KEEL_EMUL_FAULT && host.e.exc.vector == 14 && !(host.e.exc.cr2 >> 63) &&
 	     host.e.exc.cr2 - DATA_AT >= sizeof(before)))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The guest page-table walk: translations, permissions, error codes, A and D bits, and reserved bits, in
- * every paging mode, on tables that the test writes into a few pages of memory.
+ * The guest page-table walk: translations, permissions, error codes, A and D bits, and reserved
+ * bits, in every paging mode, on tables that the test writes into a few pages of memory.
  */
 #include "emulate/paging.h"
 #include "ktap.h"
@@ -81,7 +81,10 @@ static void reset(u8 mode, u16 flags)
 	read_only = false;
 }
 
-/* Entries on the path of @gva: table n+1 is page n+1, each entry with @flags; the leaf maps @frame. */
+/*
+ * Entries on the path of @gva: table n+1 is page n+1, each entry with @flags; the leaf maps
+ * @frame.
+ */
 static u64 *map4(u64 gva, u64 frame, u64 flags, unsigned int leaf, unsigned int levels)
 {
 	unsigned int level, page = 1;
