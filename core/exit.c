@@ -327,7 +327,7 @@ static int exit_task_switch(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	return keel_emul_fail(vcpu, KEEL_EMULFAIL_TASK_SWITCH, exit);
 }
 
-static int shutdown(struct keel_vcpu *vcpu, u32 cause)
+int keel_shutdown(struct keel_vcpu *vcpu, u32 cause)
 {
 	keel_need(vcpu, KEEL_CG_RIP);
 	vcpu->run->exit_reason = KEEL_EXIT_SHUTDOWN;
@@ -335,23 +335,21 @@ static int shutdown(struct keel_vcpu *vcpu, u32 cause)
 		.cause = cause,
 		.rip = vcpu->regs.rip,
 	};
+	/* The control block may be undefined now: whoever runs on starts from reset. */
+	preempt_disable();
+	keel_vcpu_reset(vcpu, false);
+	preempt_enable();
 	return KEEL_NEXT_USER;
 }
 
 static int exit_shutdown(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
-	int next = shutdown(vcpu, KEEL_SHUTDOWN_TRIPLE_FAULT);
-
-	/* The control block is undefined now: whoever runs on starts from reset. */
-	preempt_disable();
-	keel_vcpu_reset(vcpu, false);
-	preempt_enable();
-	return next;
+	return keel_shutdown(vcpu, KEEL_SHUTDOWN_TRIPLE_FAULT);
 }
 
 static int exit_init(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
-	return shutdown(vcpu, KEEL_SHUTDOWN_INIT);
+	return keel_shutdown(vcpu, KEEL_SHUTDOWN_INIT);
 }
 
 static int exit_entry_fail(struct keel_vcpu *vcpu, struct keel_exit *exit)

@@ -204,15 +204,8 @@ static void start_up(struct keel_vcpu *vcpu)
 
 int keel_take_posted(struct keel_vcpu *vcpu)
 {
-	if (test_and_clear_bit(KEEL_POST_TRIPLE_FAULT, &vcpu->posted)) {
-		keel_need(vcpu, KEEL_CG_RIP);
-		vcpu->run->exit_reason = KEEL_EXIT_SHUTDOWN;
-		vcpu->run->shutdown = (struct keel_exit_shutdown){
-			.cause = KEEL_SHUTDOWN_TRIPLE_FAULT,
-			.rip = vcpu->regs.rip,
-		};
-		return KEEL_NEXT_USER;
-	}
+	if (test_and_clear_bit(KEEL_POST_TRIPLE_FAULT, &vcpu->posted))
+		return keel_shutdown(vcpu, KEEL_SHUTDOWN_TRIPLE_FAULT);
 	if (test_and_clear_bit(KEEL_POST_INIT, &vcpu->posted)) {
 		preempt_disable();
 		keel_vcpu_reset(vcpu, true);

@@ -13,6 +13,7 @@
 #include "core/compat.h"
 #include "core/cpuid.h"
 #include "core/guest_context.h"
+#include "core/hw.h"
 #include "core/run.h"
 #include "core/trace.h"
 #include "irqchip/irqchip.h"
@@ -177,6 +178,12 @@ static int run_guest(struct keel_vcpu *vcpu, struct keel_exit *exit)
 
 	preempt_disable();
 	local_irq_disable();
+	/* Reboot and a failed resume take a CPU away while VMs live. */
+	if (unlikely(!keel_hw_cpu_ready())) {
+		local_irq_enable();
+		preempt_enable();
+		return -EIO;
+	}
 	keel_fpu_load();
 	keel_guest_time_enter();
 	for (;;) {
@@ -380,6 +387,8 @@ int keel_vcpu_run(struct keel_vcpu *vcpu)
 	if (unlikely(!READ_ONCE(vm->has_run)))
 		WRITE_ONCE(vm->has_run, true);
 
+	if (!vcpu->lapic && (vcpu->run_flags & KEEL_RUN_IRQ_WINDOW))
+		keel_requests_set(&vcpu->req, KEEL_REQ_EVENT);
 	vcpu->run->exit_reason = KEEL_EXIT_NONE;
 	WRITE_ONCE(vcpu->run_state, KEEL_ACTIVE);
 	/* Order the state before the flag: pairs with keel_vm_pause(). */

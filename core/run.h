@@ -34,7 +34,9 @@ void keel_run_init(struct keel_vcpu *vcpu);	/* [task] */
 void keel_run_setup(void);	/* [task] first VM on the host: hooks that cost every switch */
 void keel_run_teardown(void);
 
-/* core/exit.c: the launcher answered */
+/* core/exit.c: leave with SHUTDOWN, and the vCPU in its reset state */
+int keel_shutdown(struct keel_vcpu *vcpu, u32 cause);
+/* the launcher answered */
 int keel_finish_pio(struct keel_vcpu *vcpu);
 int keel_finish_hypercall(struct keel_vcpu *vcpu);
 

@@ -77,6 +77,7 @@ void keel_vcpu_reset(struct keel_vcpu *vcpu, bool init)
 		vcpu->xcr0 = vcpu->host_xcr0 ? XFEATURE_MASK_FP : 0;
 		vcpu->misc_enable = 1;		/* fast strings */
 		vcpu->tsc_aux = 0;
+		vcpu->tsc_adjust = 0;
 		vcpu->spec_ctrl = 0;
 	}
 	memset(&vcpu->regs, 0, sizeof(vcpu->regs));
@@ -241,6 +242,9 @@ void keel_vcpu_request(struct keel_vcpu *vcpu, enum keel_request req)
 		return;
 	}
 	rcuwait_wake_up(&vcpu->wait);
+	/* A parked vCPU sleeps with the others of its VM. */
+	if (unlikely(READ_ONCE(vcpu->run_state) == KEEL_PARKED))
+		wake_up_all(&vcpu->vm->pause_wait);
 }
 
 static void kick_ack(void *unused)

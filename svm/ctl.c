@@ -47,7 +47,7 @@ void svm_control_reset(struct keel_vcpu *vcpu)
 	}
 	c->iopm_pa = page_to_phys(svm_global.iopm);
 	c->msrpm_pa = page_to_phys(svm_global.msrpm);
-	c->tsc_offset = vcpu->vm->tsc_offset;
+	c->tsc_offset = vcpu->vm->tsc_offset + vcpu->tsc_adjust;
 	c->int_ctl = SVM_V_INTR_MASKING;
 	c->nested_ctl = SVM_NP_ENABLE;
 	c->nested_cr3 = vcpu->vm->s2.root;
