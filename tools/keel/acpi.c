@@ -4,6 +4,7 @@
  * DSDT as AML bytes, because the machine is small and never changes at run
  * time. It must not know guest memory or a VM.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "acpi.h"
@@ -12,6 +13,9 @@
 
 #define LAPIC_GPA	0xfee00000U
 #define IOAPIC_GPA	0xfec00000U
+
+/* The format has no padding, and fields where they come to lie. */
+#pragma pack(push, 1)
 
 struct acpi_header {
 	char signature[4];
@@ -23,7 +27,7 @@ struct acpi_header {
 	u32 oem_revision;
 	char creator_id[4];
 	u32 creator_revision;
-} __attribute__((packed));
+};
 
 struct rsdp {
 	char signature[8];
@@ -35,12 +39,12 @@ struct rsdp {
 	u64 xsdt;
 	u8 extended_checksum;
 	u8 reserved[3];
-} __attribute__((packed));
+};
 
 struct xsdt {
 	struct acpi_header h;
 	u64 table[2];
-} __attribute__((packed));
+};
 
 /* Generic address. */
 struct gas {
@@ -49,7 +53,7 @@ struct gas {
 	u8 bit_offset;
 	u8 access;		/* 1, 2, 3: byte, word, dword */
 	u64 address;
-} __attribute__((packed));
+};
 
 struct fadt {
 	struct acpi_header h;
@@ -76,20 +80,20 @@ struct fadt {
 	struct gas x_pm1a_evt, x_pm1b_evt, x_pm1a_cnt, x_pm1b_cnt, x_pm2_cnt, x_pm_tmr;
 	struct gas x_gpe0, x_gpe1, sleep_control, sleep_status;
 	char hypervisor[8];
-} __attribute__((packed));
+};
 
-_Static_assert(sizeof(struct fadt) == 276, "FADT of ACPI 6");
+static_assert(sizeof(struct fadt) == 276, "FADT of ACPI 6");
 
-#define FADT_WBINVD		(1U << 0)
-#define FADT_C1			(1U << 2)
-#define FADT_NO_SLEEP_BUTTON	(1U << 5)
-#define FADT_NO_FIXED_RTC	(1U << 6)
-#define FADT_TIMER_32		(1U << 8)
-#define FADT_RESET_REG		(1U << 10)
+#define FADT_WBINVD		BIT(0)
+#define FADT_C1			BIT(2)
+#define FADT_NO_SLEEP_BUTTON	BIT(5)
+#define FADT_NO_FIXED_RTC	BIT(6)
+#define FADT_TIMER_32		BIT(8)
+#define FADT_RESET_REG		BIT(10)
 
-#define BOOT_LEGACY_DEVICES	(1U << 0)
-#define BOOT_NO_VGA		(1U << 2)
-#define BOOT_NO_ASPM		(1U << 4)
+#define BOOT_LEGACY_DEVICES	BIT(0)
+#define BOOT_NO_VGA		BIT(2)
+#define BOOT_NO_ASPM		BIT(4)
 
 struct facs {
 	char signature[4];
@@ -98,41 +102,43 @@ struct facs {
 	u64 x_waking_vector;
 	u8 version;
 	u8 reserved[31];
-} __attribute__((packed));
+};
 
 struct madt {
 	struct acpi_header h;
 	u32 lapic;
 	u32 flags;		/* 1: a PIC pair is there too */
-} __attribute__((packed));
+};
 
 struct madt_lapic {
 	u8 type, len, uid, apic_id;
 	u32 flags;		/* 1: enabled */
-} __attribute__((packed));
+};
 
 struct madt_x2apic {
 	u8 type, len;
 	u16 reserved;
 	u32 apic_id, flags, uid;
-} __attribute__((packed));
+};
 
 struct madt_ioapic {
 	u8 type, len, id, reserved;
 	u32 address, gsi_base;
-} __attribute__((packed));
+};
 
 struct madt_override {
 	u8 type, len, bus, irq;
 	u32 gsi;
 	u16 flags;
-} __attribute__((packed));
+};
 
 struct madt_nmi {
 	u8 type, len, uid;
 	u16 flags;
 	u8 lint;
-} __attribute__((packed));
+};
+
+#pragma pack(pop)
 
 #define MADT_LEVEL_HIGH	0x000d	/* level-triggered, active high */
 

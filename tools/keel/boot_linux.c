@@ -12,6 +12,7 @@
  * The kernel's 64-bit part goes to the address it prefers, the initrd as high
  * as the kernel can reach. It must not know a VM, a file or a device.
  */
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -42,17 +43,17 @@
 #define BOOT_CS		0x10
 #define BOOT_DS		0x18
 
-#define CR0_PE		(1U << 0)
-#define CR0_ET		(1U << 4)
-#define CR0_PG		(1U << 31)
-#define CR4_PAE		(1U << 5)
-#define EFER_LME	(1U << 8)
-#define EFER_LMA	(1U << 10)
-#define RFLAGS_FIXED	(1U << 1)
+#define CR0_PE		BIT(0)
+#define CR0_ET		BIT(4)
+#define CR0_PG		BIT(31)
+#define CR4_PAE		BIT(5)
+#define EFER_LME	BIT(8)
+#define EFER_LMA	BIT(10)
+#define RFLAGS_FIXED	BIT(1)
 
-#define PTE_PRESENT	(1U << 0)
-#define PTE_WRITE	(1U << 1)
-#define PTE_HUGE	(1U << 7)
+#define PTE_PRESENT	BIT(0)
+#define PTE_WRITE	BIT(1)
+#define PTE_HUGE	BIT(7)
 
 /* What is being put together, and where the pieces went. */
 struct loader {
@@ -65,7 +66,15 @@ struct loader {
 	size_t why_size;
 };
 
-#define refuse(l, ...) (snprintf((l)->why, (l)->why_size, __VA_ARGS__), -1)
+static int __printf(2, 3) refuse(struct loader *l, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(l->why, l->why_size, fmt, ap);
+	va_end(ap);
+	return -1;
+}
 
 /* The setup header, checked; fields that the image is too old for are zero. */
 static int read_header(struct loader *l)
@@ -81,11 +90,9 @@ static int read_header(struct loader *l)
 		len = sizeof(l->hdr);
 	memcpy(&l->hdr, k->data + SETUP_HEADER, len);
 	if (l->hdr.boot_flag != BOOT_FLAG || l->hdr.header != HEADER_MAGIC)
-		return refuse(l, "the kernel is no bzImage: it has no Linux boot header "
-			      "(a vmlinux? give arch/x86/boot/bzImage or /boot/vmlinuz-*)");
+		return refuse(l, "the kernel is no bzImage: it has no Linux boot header (give arch/x86/boot/bzImage or /boot/vmlinuz-*)");
 	if (l->hdr.version < MIN_VERSION || !(l->hdr.xloadflags & XLF_KERNEL_64))
-		return refuse(l, "the kernel has no 64-bit entry point "
-			      "(boot protocol %u.%u): give an x86-64 bzImage",
+		return refuse(l, "the kernel has no 64-bit entry point (boot protocol %u.%u): give an x86-64 bzImage",
 			      l->hdr.version >> 8, l->hdr.version & 0xff);
 	return 0;
 }
@@ -106,8 +113,8 @@ static int place_kernel(struct loader *l)
 		return refuse(l, "the kernel asks for an impossible load address (%#llx)",
 			      l->kernel_gpa);
 	if (!memory_at(l->mem, l->kernel_gpa, need))
-		return refuse(l, "the kernel does not fit into memory: it unpacks to the end "
-			      "of MiB %llu; give more with -m", (l->kernel_end + MIB(1) - 1) >> 20);
+		return refuse(l, "the kernel does not fit into memory: it unpacks to the end of MiB %llu; give more with -m",
+			      (l->kernel_end + MIB(1) - 1) >> 20);
 	to = memory_at(l->mem, l->kernel_gpa, k->len - setup);
 	memcpy(to, k->data + setup, k->len - setup);
 	return 0;
@@ -123,8 +130,8 @@ static int place_initrd(struct loader *l)
 	if (top > l->mem->low)
 		top = l->mem->low;
 	if (rd->len > top || align_down(top - rd->len, 4096) < l->kernel_end)
-		return refuse(l, "the initrd (%zu MiB) does not fit above the kernel: "
-			      "give more memory with -m", (rd->len >> 20) + 1);
+		return refuse(l, "the initrd (%zu MiB) does not fit above the kernel: give more memory with -m",
+			      (rd->len >> 20) + 1);
 	l->initrd_gpa = align_down(top - rd->len, 4096);
 	memcpy(memory_at(l->mem, l->initrd_gpa, rd->len), rd->data, rd->len);
 	return 0;

@@ -32,10 +32,9 @@ extern const struct verb * const verbs[];	/* in the order of help; until NULL */
 extern const struct verb verb_run, verb_list, verb_info, verb_stop, verb_kill,
 			 verb_pause, verb_resume, verb_stat;
 
-/* -o and -h, which every verb takes. */
-#define OPTIONS_COMMON \
-	{ 'o', "output", "FORMAT", "text (the default) or json" }, \
-	{ 'h', "help", NULL, "this text" }
+/* -o and -h, which every verb takes: the last two of its options. */
+#define OPTION_OUTPUT	{ 'o', "output", "FORMAT", "text (the default) or json" }
+#define OPTION_HELP	{ 'h', "help", NULL, "this text" }
 
 struct cli {
 	const struct verb *verb;
@@ -65,7 +64,7 @@ bool cli_words(struct cli *cli, int nr, const char **words);
 int cli_common(struct cli *cli);
 /* CLI_ERROR, after one line and the hint at --help. */
 int cli_error(const struct verb *verb, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
+	__printf(2, 3);
 /* What to return from a verb for a cli_next() below zero other than CLI_END. */
 enum exitcode cli_exit(int next);
 

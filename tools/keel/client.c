@@ -48,7 +48,7 @@ static enum exitcode no_vm(const char *name)
 }
 
 /* Connect to @name, and tell the user why not. A fd, or minus what to exit with. */
-static int reach(const char *name)
+static int connect_to(const char *name)
 {
 	int fd = control_connect(name);
 
@@ -167,7 +167,7 @@ static int simple(const struct verb *verb, int argc, char **argv, const char *do
 		return cli_exit(rc);
 	if (!cli_words(&cli, 1, &name))
 		return EXIT_USAGE;
-	fd = reach(name);
+	fd = connect_to(name);
 	if (fd < 0)
 		return -fd;
 	code = ask(fd, name, verb->name, NULL);
@@ -222,7 +222,7 @@ static int kill_vm(const struct verb *verb, int argc, char **argv)
 		return cli_exit(rc);
 	if (!cli_words(&cli, 1, &name))
 		return EXIT_USAGE;
-	fd = reach(name);
+	fd = connect_to(name);
 	if (fd < 0)
 		return -fd;
 	code = kill_and_wait(fd, name);
@@ -268,8 +268,8 @@ static enum exitcode stop_and_wait(int fd, const char *name, const struct stop_o
 	*done = "killed";
 	if (opt->kill_after >= 0)
 		return kill_and_wait(fd, name);
-	say("VM %s has not stopped within %u s (does the guest heed its power button?): "
-	    "`keel kill %s` ends it", name, STOP_SECONDS, name);
+	say("VM %s has not stopped within %u s (does the guest heed its power button?): `keel kill %s` ends it",
+	    name, STOP_SECONDS, name);
 	return EXIT_LAUNCHER;
 }
 
@@ -287,7 +287,7 @@ static int stop(const struct verb *verb, int argc, char **argv)
 		return cli_exit(rc);
 	if (!cli_words(&cli, 1, &name))
 		return EXIT_USAGE;
-	fd = reach(name);
+	fd = connect_to(name);
 	if (fd < 0)
 		return -fd;
 	code = stop_and_wait(fd, name, &opt, &done);
@@ -367,12 +367,13 @@ static int stat_vm(const struct verb *verb, int argc, char **argv)
 
 /* ---- tables --------------------------------------------------------------------------------- */
 
-static const struct option_spec common_options[] = { OPTIONS_COMMON, { 0 } };
+static const struct option_spec common_options[] = { OPTION_OUTPUT, OPTION_HELP, { 0 } };
 
 static const struct option_spec stop_options[] = {
 	{ 't', "timeout", "SECONDS", "kill it if it has not stopped by then" },
 	{ OPT_NO_WAIT, "no-wait", NULL, "press the button and return" },
-	OPTIONS_COMMON,
+	OPTION_OUTPUT,
+	OPTION_HELP,
 	{ 0 }
 };
 

@@ -178,7 +178,7 @@ void console_close(void)
 	say_raw(false);
 }
 
-static void help(void)
+static void print_keys(void)
 {
 	say("after Ctrl-]:  q kill the VM   s stop it (power button)   p pause or resume");
 	say("               b send a break  Ctrl-] send that key      h this help");
@@ -194,7 +194,7 @@ static enum console_key command(u8 key)
 	case 'b': return CONSOLE_BREAK;
 	case ESCAPE: return CONSOLE_NONE;
 	default:
-		help();
+		print_keys();
 		return CONSOLE_NONE;
 	}
 }
@@ -204,7 +204,8 @@ enum console_key console_read(u8 *buf, size_t room, long *len)
 	*len = 0;
 	if (con.in_pos == con.in_len) {
 		/* No more than can be handed on: poll() does not see leftovers. */
-		ssize_t n = read(STDIN_FILENO, con.in, room < sizeof(con.in) ? room : sizeof(con.in));
+		size_t max = room < sizeof(con.in) ? room : sizeof(con.in);
+		ssize_t n = read(STDIN_FILENO, con.in, max);
 
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			return CONSOLE_NONE;

@@ -16,10 +16,10 @@
 #define LEAF_AMD_CACHE	0x8000001dU
 #define LEAF_AMD_TOPO	0x8000001eU
 
-#define F1_ECX_HYPERVISOR	(1U << 31)
-#define F1_EDX_HTT		(1U << 28)
-#define EXT_ECX_CMP_LEGACY	(1U << 1)
-#define EXT_ECX_TOPOEXT		(1U << 22)
+#define F1_ECX_HYPERVISOR	BIT(31)
+#define F1_EDX_HTT		BIT(28)
+#define EXT_ECX_CMP_LEGACY	BIT(1)
+#define EXT_ECX_TOPOEXT		BIT(22)
 
 #define LEVEL_SMT	0x100
 #define LEVEL_CORE	0x200

@@ -139,7 +139,7 @@ static int info(const struct verb *verb, int argc, char **argv)
 	return EXIT_OK;
 }
 
-static const struct option_spec options[] = { OPTIONS_COMMON, { 0 } };
+static const struct option_spec options[] = { OPTION_OUTPUT, OPTION_HELP, { 0 } };
 
 const struct verb verb_info = {
 	.name = "info", .args = "", .summary = "Show what this host and the module offer",

@@ -101,7 +101,7 @@ void machine_teardown(struct machine *m);
 
 /* The machine ends for @cause; the first caller is right. From any thread. */
 void machine_end(struct machine *m, enum end_cause cause, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+	__printf(3, 4);
 
 /* For the main thread. */
 int machine_pause(struct machine *m);	/* 0, -EALREADY or -errno */

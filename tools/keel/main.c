@@ -25,7 +25,7 @@ static void print_help(FILE *out)
 	fprintf(out, "\n%s", EXITCODE_HELP);
 }
 
-static int help(int argc, char **argv)
+static int on_help(int argc, char **argv)
 {
 	const struct verb *v;
 
@@ -51,7 +51,7 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	if (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
-		return help(argc, argv);
+		return on_help(argc, argv);
 	v = find_verb(argv[1]);
 	if (v)
 		return v->run(v, argc - 1, argv + 1);

@@ -74,8 +74,7 @@ static int take_option(struct session *s, struct cli *cli, int key)
 		return 0;
 	case OPT_NAME:
 		if (!control_name_ok(cli->value))
-			return bad_value(cli, "a name has at most 63 letters, digits, '_', '-', "
-					 "'.' and starts with a letter or digit");
+			return bad_value(cli, "a name has at most 63 letters, digits, '_', '-', '.' and starts with a letter or digit");
 		strcpy(s->name, cli->value);
 		s->named = true;
 		return 0;
@@ -382,7 +381,7 @@ static void serve(struct session *s)
 	}
 }
 
-/* ---- the end ---------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------- */
 
 static struct json_object *ending(struct session *s)
 {
@@ -502,7 +501,8 @@ static const struct option_spec options[] = {
 	{ OPT_NAME, "name", "NAME", "its name for other commands (vm-PID)" },
 	{ OPT_NO_REBOOT, "no-reboot", NULL, "end when the guest reboots" },
 	{ OPT_NO_SANDBOX, "no-sandbox", NULL, "keep privileges and system calls" },
-	OPTIONS_COMMON,
+	OPTION_OUTPUT,
+	OPTION_HELP,
 	{ 0 }
 };
 

@@ -259,13 +259,26 @@ static void write_reg(struct uart *u, unsigned int reg, u8 value)
 		return;
 	}
 	switch (reg) {
-	case RBR: write_thr(u, value); break;
-	case IER: write_ier(u, value); break;
-	case IIR: write_fcr(u, value); break;
-	case LCR: u->lcr = value; break;
-	case MCR: write_mcr(u, value); break;
-	case SCR: u->scr = value; break;
-	default: break;	/* LSR and MSR are read-only */
+	case RBR:
+		write_thr(u, value);
+		break;
+	case IER:
+		write_ier(u, value);
+		break;
+	case IIR:
+		write_fcr(u, value);
+		break;
+	case LCR:
+		u->lcr = value;
+		break;
+	case MCR:
+		write_mcr(u, value);
+		break;
+	case SCR:
+		u->scr = value;
+		break;
+	default:
+		break;	/* LSR and MSR are read-only */
 	}
 }
 

@@ -16,6 +16,9 @@ typedef __u32 u32;
 typedef __u64 u64;
 typedef __s64 s64;
 
+#define __printf(a, b)	__attribute__((__format__(__printf__, a, b)))
+
+#define BIT(n)		(1U << (n))
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define NS_PER_SEC	1000000000LL
 
@@ -38,7 +41,7 @@ static inline u64 align_down(u64 value, u64 align)
  * One line to stderr, "keel: " before it. While the console is raw the line
  * ends in CR LF. Thread-safe.
  */
-void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void say(const char *fmt, ...) __printf(1, 2);
 /* Whether stderr is a terminal that somebody switched to raw mode. */
 void say_raw(bool raw);
 

@@ -92,7 +92,7 @@ static const char *emul_why(u32 why)
 static void exit_emul(struct machine *m, unsigned int id, struct keel_run *run)
 {
 	const struct keel_exit_emul *e = &run->emul;
-	const char hex[] = "0123456789abcdef";
+	static const char hex[] = "0123456789abcdef";
 	char bytes[3 * sizeof(e->bytes) + 1], *p = bytes;
 	char gpa[40] = "";
 
@@ -125,8 +125,8 @@ static void exit_mem(struct machine *m, unsigned int id, struct keel_run *run)
 			     e->access & KEEL_ACCESS_WRITE ? "write" : "read";
 
 	if (e->error)
-		machine_end(m, END_MEMORY, "vCPU %u: %s at gpa %#llx: the host could not "
-			    "provide the page: %s", id, access, e->gpa, strerror(e->error));
+		machine_end(m, END_MEMORY, "vCPU %u: %s at gpa %#llx: the host could not provide the page: %s",
+			    id, access, e->gpa, strerror(e->error));
 	else
 		machine_end(m, END_MEMORY, "vCPU %u: %s at gpa %#llx: there is no memory",
 			    id, access, e->gpa);
@@ -158,8 +158,8 @@ static void run(struct machine *m, unsigned int id)
 		if (rc == -EINTR)
 			continue;
 		if (rc == -EIO)
-			machine_end(m, END_BUGGED, "vCPU %u: the module has stopped the VM "
-				    "(a bug in Keel: dmesg has the report)", id);
+			machine_end(m, END_BUGGED, "vCPU %u: the module has stopped the VM (a bug in Keel: dmesg has the report)",
+				    id);
 		else if (rc < 0)
 			machine_end(m, END_LAUNCHER, "vCPU %u: running it failed: %s", id,
 				    strerror(-rc));

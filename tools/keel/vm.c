@@ -2,6 +2,7 @@
 /*
  * Keel's ABI as functions. It must not know a device, a guest or a verb.
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -66,19 +67,17 @@ enum exitcode vm_open_device(struct vm *vm)
 	if (vm->dev < 0) {
 		rc = errno;
 		if (rc == ENOENT || rc == ENXIO || rc == ENODEV)
-			say("there is no " KEEL_DEVICE ": load the module as root "
-			    "(insmod keel.ko)");
+			say("there is no " KEEL_DEVICE ": load the module as root (insmod keel.ko)");
 		else if (rc == EACCES || rc == EPERM)
-			say("no permission to open " KEEL_DEVICE ": run as root, or give "
-			    "your group access to it");
+			say("no permission to open " KEEL_DEVICE ": run as root, or give your group access to it");
 		else
 			say("cannot open " KEEL_DEVICE ": %s", strerror(rc));
 		return EXIT_UNAVAILABLE;
 	}
 	rc = vm_info(vm->dev, &vm->info, NULL);
 	if (rc < 0) {
-		say(KEEL_DEVICE " does not answer KEEL_INFO (%s): this launcher and the "
-		    "loaded module do not fit together", strerror(-rc));
+		say(KEEL_DEVICE " does not answer KEEL_INFO (%s): this launcher and the loaded module do not fit together",
+		    strerror(-rc));
 		return EXIT_UNAVAILABLE;
 	}
 	return EXIT_OK;
@@ -90,14 +89,11 @@ static const char *busy_remedy(u32 reason)
 {
 	switch (reason) {
 	case KEEL_BUSY_KVM:
-		return "KVM owns the CPUs: stop its virtual machines or unload it "
-		       "(rmmod kvm_amd, or rmmod kvm_intel)";
+		return "KVM owns the CPUs: stop its virtual machines or unload it (rmmod kvm_amd, or rmmod kvm_intel)";
 	case KEEL_BUSY_FOREIGN:
-		return "another hypervisor has switched virtualization on: unload it "
-		       "(dmesg tells what is known)";
+		return "another hypervisor has switched virtualization on: unload it (dmesg tells what is known)";
 	case KEEL_BUSY_FIRMWARE:
-		return "the firmware has switched virtualization off: enable SVM or VT-x "
-		       "in its setup";
+		return "the firmware has switched virtualization off: enable SVM or VT-x in its setup";
 	default:
 		return "somebody else owns the CPUs (dmesg tells who)";
 	}
@@ -262,10 +258,10 @@ struct cpu_records {
 };
 
 /* Payloads are padded to 8 bytes: these need none, so the structs are the format. */
-_Static_assert(sizeof(struct sregs_record) ==
+static_assert(sizeof(struct sregs_record) ==
 	       sizeof(struct keel_rec) + sizeof(struct keel_sregs), "no padding");
-_Static_assert(sizeof(struct keel_sregs) % 8 == 0, "no padding");
-_Static_assert(sizeof(struct keel_regs) % 8 == 0, "no padding");
+static_assert(sizeof(struct keel_sregs) % 8 == 0, "no padding");
+static_assert(sizeof(struct keel_regs) % 8 == 0, "no padding");
 
 int vm_get_sregs(struct vcpu *vcpu, struct keel_sregs *sregs)
 {
