@@ -13,10 +13,15 @@ struct keel_vm;
 struct keel_irqfd;
 struct keel_ioeventfd;
 
-/* [task] arguments are kernel copies, sizes and reserved fields checked */
+/* [task] the module's start and end; at the end no VM is left */
+int keel_event_setup(void);
+void keel_event_teardown(void);
+
+/* [task, vm->lock] arguments are kernel copies, sizes and reserved fields checked */
 int keel_irqfd_ioctl(struct keel_vm *vm, const struct keel_irqfd *arg);
 int keel_ioeventfd_ioctl(struct keel_vm *vm, const struct keel_ioeventfd *arg);
 void keel_event_init(struct keel_vm *vm);
-void keel_event_fini(struct keel_vm *vm);	/* [task] VM teardown: release all, wait for work */
+/* [task, vm->lock not held] VM teardown: release all, wait for work */
+void keel_event_fini(struct keel_vm *vm);
 
 #endif /* KEEL_CORE_EVENT_H */

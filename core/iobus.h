@@ -6,6 +6,7 @@
 #ifndef KEEL_CORE_IOBUS_H
 #define KEEL_CORE_IOBUS_H
 
+#include <linux/rcupdate.h>
 #include "core/types.h"
 
 struct keel_vm;
@@ -17,8 +18,8 @@ enum keel_bus { KEEL_BUS_PIO, KEEL_BUS_MMIO, KEEL_NR_BUSES };
 #define KEEL_MAX_IODEVS		1024
 
 /* Called in the vCPU's owner thread, preemptible or in the entry loop with
- * preemption off: must not sleep.  0, or -EOPNOTSUPP: not mine after all.
- * @len is 1 to 8; @val has @len valid bytes.
+ * IRQs off: must not sleep.  0, or -EOPNOTSUPP: not mine after all.  @len is 1
+ * to 8 and may run beyond the device's end; @val has @len valid bytes.
  */
 struct keel_iodev_ops {
 	int (*read)(struct keel_vcpu *vcpu, struct keel_iodev *dev, u64 addr, u32 len, u64 *val);
@@ -29,14 +30,22 @@ struct keel_iodev_ops {
 struct keel_iodev {
 	const struct keel_iodev_ops *ops;
 	u64 addr;
-	u64 len;		/* bytes claimed */
+	u64 len;		/* bytes claimed, not 0: an access that starts here is its */
+};
+
+/* A device's place in the table, with what a lookup needs beside its neighbours'. */
+struct keel_iobus_entry {
+	u64 addr;
+	u64 last;		/* the device's last byte */
+	u64 reach;		/* highest @last of this entry and those before it */
+	struct keel_iodev *dev;	/* NULL: gone */
 };
 
 /* Sorted by addr; published under SRCU, replaced under vm->lock. */
 struct keel_iobus {
 	struct rcu_head rcu;
 	u32 nr;
-	struct keel_iodev *devs[];
+	struct keel_iobus_entry entries[];
 };
 
 int keel_iobus_init(struct keel_vm *vm);
@@ -44,8 +53,9 @@ void keel_iobus_fini(struct keel_vm *vm);
 
 /*
  * [task, vm->lock] 0, -ENOSPC, -ENOMEM.  Devices may overlap (doorbells that
- * differ by datamatch): all are asked in order until one claims the access.
- * After keel_iobus_remove() the device may be freed only by keel_call_srcu().
+ * differ by datamatch): all are asked, the one that begins nearest below the
+ * access first, until one claims it.  Removal fails only with -ENOENT; after it
+ * the device may be freed by call_srcu(&keel_srcu, ...) only.
  */
 int keel_iobus_add(struct keel_vm *vm, enum keel_bus bus, struct keel_iodev *dev);
 int keel_iobus_remove(struct keel_vm *vm, enum keel_bus bus, struct keel_iodev *dev);

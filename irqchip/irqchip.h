@@ -8,6 +8,7 @@
 #ifndef KEEL_IRQCHIP_IRQCHIP_H
 #define KEEL_IRQCHIP_IRQCHIP_H
 
+#include <linux/list.h>
 #include "core/types.h"
 
 struct keel_vm;
@@ -19,28 +20,38 @@ struct keel_route;
 
 /* [task, vm->lock, no vCPUs yet] @pit: with a PIT.  Sets vm->irqchip. */
 int irqchip_create(struct keel_vm *vm, bool pit);
-/* [task] VM teardown after the last vCPU is gone; NULL vm->irqchip is fine */
+/* [task] VM teardown: timers paused before the vCPUs went; NULL vm->irqchip is fine */
 void irqchip_destroy(struct keel_vm *vm);
+
+#define IRQ_MAX_GSI		1024	/* GSIs are below */
 
 /* Any context, also IRQs off.  -EINVAL: no route.  Returns number of targets. */
 int irq_set_gsi(struct keel_vm *vm, u32 gsi, bool level, u32 source);
 #define IRQ_SOURCE_USER		0	/* KEEL_IRQ_LINE */
-#define IRQ_SOURCE_PIT		1
-#define IRQ_SOURCE_IRQFD	2	/* edges */
+#define IRQ_SOURCE_IRQFD	2	/* edges: true pulses the GSI, false does nothing */
 #define IRQ_SOURCE_RESAMPLE	3	/* a bit for all resampling irqfds of a GSI */
 int irq_send_msi(struct keel_vm *vm, u64 address, u32 data);
 /* [task, vm->lock] replace the table; *@bad: the refused route */
 int irq_set_routes(struct keel_vm *vm, const struct keel_route *routes, u32 nr, u32 *bad);
-/* [task, vm->lock] resampling: @fn is called (any context) when the guest ends @gsi */
+/*
+ * [task, vm->lock] Resampling: @fn is called when the guest ends @gsi, in a
+ * vCPU's owner thread, perhaps with IRQs off, under keel_srcu: what was
+ * deleted is freed by call_srcu() only.  @fn may raise and lower GSIs.
+ */
 struct irq_ack_hook {
 	struct list_head node;		/* irqchip's lock */
 	u32 gsi;
 	void (*fn)(struct irq_ack_hook *hook);
 };
+
 void irq_add_ack_hook(struct keel_vm *vm, struct irq_ack_hook *hook);
 void irq_del_ack_hook(struct keel_vm *vm, struct irq_ack_hook *hook);
 
-/* [task, every vCPU parked] timers of PIT and LAPICs stand still / go on */
+/*
+ * [task, vm->lock (or nobody else has the VM), every vCPU parked] Timers of PIT
+ * and LAPICs stand still and go on: the remaining times are kept.  Pausing
+ * twice is fine.
+ */
 void irqchip_pause(struct keel_vm *vm);
 void irqchip_resume(struct keel_vm *vm);
 
@@ -68,20 +79,30 @@ void lapic_set_cr8(struct keel_vcpu *vcpu, u8 cr8);
  */
 u64 lapic_base(struct keel_vcpu *vcpu);			/* IA32_APIC_BASE */
 int lapic_set_base(struct keel_vcpu *vcpu, u64 value);	/* -EINVAL: #GP */
+/* State records: is it a value that a guest could have; set it without a transition. */
+bool lapic_base_ok(struct keel_vcpu *vcpu, u64 value);
+void lapic_load_base(struct keel_vcpu *vcpu, u64 value);
 bool lapic_mmio_enabled(struct keel_vcpu *vcpu, gpa_t *base);
 void lapic_mmio_read(struct keel_vcpu *vcpu, u32 offset, u32 len, u64 *val);
 void lapic_mmio_write(struct keel_vcpu *vcpu, u32 offset, u32 len, u64 val);
+
 /* [vCPU owner] x2APIC registers 0x800-0x8ff; -EINVAL: #GP */
 int lapic_msr_read(struct keel_vcpu *vcpu, u32 index, u64 *val);
 int lapic_msr_write(struct keel_vcpu *vcpu, u32 index, u64 val);
 /* [vCPU owner] IA32_TSC_DEADLINE, in guest TSC ticks */
 u64 lapic_tsc_deadline(struct keel_vcpu *vcpu);
 void lapic_set_tsc_deadline(struct keel_vcpu *vcpu, u64 deadline);
+/*
+ * [vCPU owner, preemption off] The vCPU was loaded on another CPU: take the
+ * timer along, so that it interrupts the right one.  Optional: nothing is lost
+ * without it.
+ */
+void lapic_migrate(struct keel_vcpu *vcpu);
 
 /*
  * What irqchip/ calls in core/ for a target vCPU, any context (core/vcpu.h):
  * keel_vcpu_request(vcpu, KEEL_REQ_EVENT)	an IRR bit was posted
- * keel_vcpu_nmi(vcpu), keel_vcpu_init(vcpu), keel_vcpu_sipi(vcpu, vector)
+ * keel_vcpu_nmi(vcpu), keel_vcpu_init_ipi(vcpu), keel_vcpu_sipi(vcpu, vector)
  * keel_guest_tsc(vm), keel_tsc_to_ns(vm, ticks)	time
  */
 
