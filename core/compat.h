@@ -23,7 +23,7 @@
 #error "Keel needs a kernel configured with CONFIG_KVM: it selects what a hypervisor builds on"
 #endif
 
-/* ---- timers ---------------------------------------------------------------- */
+/* ---- timers ------------------------------------------------------------------ */
 
 #ifndef HAVE_HRTIMER_SETUP
 static inline void hrtimer_setup(struct hrtimer *timer,
@@ -52,7 +52,7 @@ static inline void keel_eventfd_signal(struct eventfd_ctx *ctx)
 #endif
 }
 
-/* ---- memory -------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------ */
 
 /* A page fault on behalf of a guest may be cut short by any signal, not only a
  * fatal one; where the kernel cannot, it is only killable.
@@ -75,7 +75,7 @@ static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
 }
 #endif
 
-/* ---- FPU ------------------------------------------------------------------------ */
+/* ---- FPU --------------------------------------------------------------------- */
 
 /* The guest's FPU state as an XSAVE area of standard format, @size bytes; only
  * the components of @xfeatures are looked at where the kernel can choose.
@@ -98,7 +98,7 @@ static inline void keel_fpu_load(void)
 		switch_fpu_return();
 }
 
-/* ---- speculation ------------------------------------------------------------------ */
+/* ---- speculation ------------------------------------------------------------- */
 
 /* [task] A guest ran here: the launcher's branches must not follow its training. */
 static inline void keel_ibpb_before_user(void)
@@ -109,12 +109,12 @@ static inline void keel_ibpb_before_user(void)
 #endif
 }
 
-/* ---- work before guest mode: core/compat_work.c ------------------------------------- */
+/* ---- work before guest mode: core/compat_work.c ------------------------------ */
 
 bool keel_guest_mode_work_pending(void);	/* any; exact only with IRQs off */
 int keel_handle_guest_mode_work(void);		/* [task] 0, or -EINTR: return to user space */
 
-/* ---- tracing ----------------------------------------------------------------------- */
+/* ---- tracing ----------------------------------------------------------------- */
 
 #ifdef HAVE_ASSIGN_STR_ONE_ARG
 #define keel_assign_str(dst, src)	__assign_str(dst)
@@ -122,7 +122,7 @@ int keel_handle_guest_mode_work(void);		/* [task] 0, or -EINTR: return to user s
 #define keel_assign_str(dst, src)	__assign_str(dst, src)
 #endif
 
-/* ---- RCU around guest mode: for core/guest_context.h alone ---------------------------- */
+/* ---- RCU around guest mode: for core/guest_context.h alone ------------------- */
 
 #ifdef HAVE_RCU_VIRT_NOTE_NO_ARG
 #define keel_rcu_note_guest()		rcu_virt_note_context_switch()
@@ -130,7 +130,7 @@ int keel_handle_guest_mode_work(void);		/* [task] 0, or -EINTR: return to user s
 #define keel_rcu_note_guest()		rcu_virt_note_context_switch(smp_processor_id())
 #endif
 
-/* ---- suspend and crash: core/compat.c --------------------------------------------------- */
+/* ---- suspend and crash: core/compat.c ---------------------------------------- */
 
 /*
  * [task] Call @suspend on the boot CPU, IRQs off, as the last thing before

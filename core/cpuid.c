@@ -44,7 +44,7 @@ static struct {
 static struct keel_cpuid_entry supported[KEEL_MAX_CPUID] __ro_after_init;
 static u32 nr_supported __ro_after_init;
 
-/* ---- the host -------------------------------------------------------------------- */
+/* ---- the host ---------------------------------------------------------------- */
 
 static void host_read(u32 leaf, u32 index, u32 *regs)
 {
@@ -117,7 +117,7 @@ int keel_cpuid_supported(struct keel_cpuid_entry *entries, u32 *nr)
 	return 0;
 }
 
-/* ---- a VM's table --------------------------------------------------------------------- */
+/* ---- a VM's table ------------------------------------------------------------ */
 
 static struct keel_cpuid_table *table_alloc(u32 nr)
 {
@@ -245,7 +245,7 @@ void keel_cpuid_fini(struct keel_vm *vm)
 	vm->cpuid = NULL;
 }
 
-/* ---- what follows from it ------------------------------------------------------------- */
+/* ---- what follows from it ---------------------------------------------------- */
 
 u64 keel_guest_cr4_mask(struct keel_vm *vm)
 {
@@ -267,7 +267,7 @@ u8 keel_guest_maxphyaddr(struct keel_vm *vm)
 	return vm->cpuid->maxphyaddr;
 }
 
-/* ---- the instruction --------------------------------------------------------------------- */
+/* ---- the instruction --------------------------------------------------------- */
 
 static bool guest_cr4(struct keel_vcpu *vcpu, u64 bit)
 {

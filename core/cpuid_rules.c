@@ -122,7 +122,7 @@ static bool describes_only(u32 leaf)
 	return leaf == 0x1f || (leaf >= 0x40000000 && leaf <= 0x400000ff);
 }
 
-/* ---- what the host can give ------------------------------------------------------- */
+/* ---- what the host can give -------------------------------------------------- */
 
 struct builder {
 	const struct keel_cpuid_host *host;
@@ -269,7 +269,7 @@ void keel_cpuid_limit(struct keel_cpuid_entry *entries, u32 nr,
 	}
 }
 
-/* ---- what a launcher may install ------------------------------------------------------ */
+/* ---- what a launcher may install --------------------------------------------- */
 
 int keel_cpuid_order(const struct keel_cpuid_entry *a, const struct keel_cpuid_entry *b)
 {
@@ -389,7 +389,7 @@ int keel_cpuid_check(const struct keel_cpuid_entry *supported, u32 nr_supported,
 	return 0;
 }
 
-/* ---- lookup --------------------------------------------------------------------------------- */
+/* ---- lookup ------------------------------------------------------------------ */
 
 void keel_cpuid_index(struct keel_cpuid_table *table)
 {
@@ -445,7 +445,7 @@ const struct keel_cpuid_entry *keel_cpuid_find(const struct keel_cpuid_table *ta
 	return NULL;
 }
 
-/* ---- what follows from the features -------------------------------------------------------------- */
+/* ---- what follows from the features ------------------------------------------ */
 
 /* A feature that something follows from. */
 struct consequence {

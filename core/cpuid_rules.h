@@ -12,10 +12,10 @@
 enum { KEEL_EAX, KEEL_EBX, KEEL_ECX, KEEL_EDX };
 
 /* Bits that the kernel fills in when the guest asks */
-#define KEEL_CPUID_OSXSAVE	(1U << 27)	/* leaf 1 ECX */
-#define KEEL_CPUID_APIC		(1U << 9)	/* leaf 1 EDX */
-#define KEEL_CPUID_OSPKE	(1U << 4)	/* leaf 7 ECX */
-#define KEEL_CPUID_XSAVEC	(1U << 1)	/* leaf 0xd.1 EAX */
+#define KEEL_CPUID_OSXSAVE	BIT(27)	/* leaf 1 ECX */
+#define KEEL_CPUID_APIC		BIT(9)	/* leaf 1 EDX */
+#define KEEL_CPUID_OSPKE	BIT(4)	/* leaf 7 ECX */
+#define KEEL_CPUID_XSAVEC	BIT(1)	/* leaf 0xd.1 EAX */
 
 /* The host, as far as the rules ask about it. */
 struct keel_cpuid_host {

@@ -118,7 +118,7 @@ struct dev_call {
 	long (*fn)(struct dev_ctx *ctx, void *arg);
 };
 
-/* ---- handlers: /dev/keel -------------------------------------------------------- */
+/* ---- handlers: /dev/keel ----------------------------------------------------- */
 
 /* The text of the audit into the caller's buffer, cut to fit. */
 static int info_report(struct keel_info *info)
@@ -195,7 +195,7 @@ static long dev_create_vm(struct dev_ctx *ctx, void *arg)
 	return keel_vm_create(arg);
 }
 
-/* ---- handlers: VM -------------------------------------------------------------------- */
+/* ---- handlers: VM ------------------------------------------------------------ */
 
 static long vm_mem_commit(struct dev_ctx *ctx, void *arg)
 {
@@ -299,7 +299,7 @@ static long vm_stats_fd(struct dev_ctx *ctx, void *arg)
 	return keel_stats_fd(ctx->vm);
 }
 
-/* ---- handlers: vCPU ---------------------------------------------------------------------- */
+/* ---- handlers: vCPU ---------------------------------------------------------- */
 
 static long vcpu_inject(struct dev_ctx *ctx, void *arg)
 {
@@ -322,7 +322,7 @@ static long vcpu_translate(struct dev_ctx *ctx, void *arg)
 	return keel_vcpu_translate(ctx->vcpu, arg);
 }
 
-/* ---- handlers: state, of a VM or of a vCPU ---------------------------------------------------- */
+/* ---- handlers: state, of a VM or of a vCPU ----------------------------------- */
 
 static long any_state_get(struct dev_ctx *ctx, void *arg)
 {
@@ -334,7 +334,7 @@ static long any_state_set(struct dev_ctx *ctx, void *arg)
 	return keel_state_set(ctx->vm, ctx->vcpu, arg);
 }
 
-/* ---- the tables --------------------------------------------------------------------------------- */
+/* ---- the tables -------------------------------------------------------------- */
 
 #define CALL(type, mask)						\
 	.call = { .min_size = sizeof(struct type), .size = sizeof(struct type),	\
@@ -427,9 +427,7 @@ static const struct dev_call *dev_find(const struct dev_call *rows, unsigned int
 	return rows[nr].fn ? &rows[nr] : NULL;
 }
 
-#define DEV_FIND(rows, first, cmd) dev_find(rows, ARRAY_SIZE(rows), first, cmd)
-
-/* ---- copy, check, lock, dispatch ------------------------------------------------------------------ */
+/* ---- copy, check, lock, dispatch --------------------------------------------- */
 
 static int dev_copy_in(const struct keel_call *call, void *arg, u32 *usize, void __user *uarg)
 {
@@ -520,11 +518,11 @@ static int dev_admit(struct keel_vm *vm, bool any_mm)
 	return unlikely(READ_ONCE(vm->bugged)) ? -EIO : 0;
 }
 
-/* ---- files -------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------- */
 
 static long dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	const struct dev_call *row = DEV_FIND(dev_calls, 0, cmd);
+	const struct dev_call *row = dev_find(dev_calls, ARRAY_SIZE(dev_calls), 0, cmd);
 	struct dev_ctx ctx = { };
 
 	return row ? dev_dispatch(row, &ctx, arg) : -ENOTTY;
@@ -532,12 +530,12 @@ static long dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 
 static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	const struct dev_call *row = DEV_FIND(vm_calls, VM_FIRST, cmd);
+	const struct dev_call *row = dev_find(vm_calls, ARRAY_SIZE(vm_calls), VM_FIRST, cmd);
 	struct dev_ctx ctx = { .vm = file->private_data };
 	int ret;
 
 	if (!row)
-		row = DEV_FIND(state_calls, STATE_FIRST, cmd);
+		row = dev_find(state_calls, ARRAY_SIZE(state_calls), STATE_FIRST, cmd);
 	if (!row)
 		return -ENOTTY;
 	ret = dev_admit(ctx.vm, row->flags & CALL_ANY_MM);
@@ -585,9 +583,9 @@ static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	if (cmd == KEEL_KICK)
 		return vcpu_kick(vcpu, arg);
 
-	row = DEV_FIND(vcpu_calls, VCPU_FIRST, cmd);
+	row = dev_find(vcpu_calls, ARRAY_SIZE(vcpu_calls), VCPU_FIRST, cmd);
 	if (!row)
-		row = DEV_FIND(state_calls, STATE_FIRST, cmd);
+		row = dev_find(state_calls, ARRAY_SIZE(state_calls), STATE_FIRST, cmd);
 	if (!row)
 		return -ENOTTY;
 	ctx = (struct dev_ctx){ .vm = vcpu->vm, .vcpu = vcpu };

@@ -56,7 +56,7 @@ static DEFINE_PER_CPU(bool, hw_taken);
 
 static const char *const kvm_modules[] = { "kvm_amd", "kvm_intel" };
 
-/* ---- one CPU ---------------------------------------------------------------- */
+/* ---- one CPU ----------------------------------------------------------------- */
 
 /* [cpu] check and set are one step for everybody else on this CPU */
 static int hw_cpu_take(enum keel_busy *why)
@@ -119,7 +119,7 @@ static int hw_offline(unsigned int cpu)
 	return 0;
 }
 
-/* ---- suspend, reboot, crash ----------------------------------------------------- */
+/* ---- suspend, reboot, crash -------------------------------------------------- */
 
 /* On the boot CPU, IRQs off; the other CPUs are offline. */
 static void hw_suspend(void)
@@ -159,7 +159,7 @@ static void hw_emergency_off(void)
 		keel_backend->cpu_emergency_off();
 }
 
-/* ---- beside KVM -------------------------------------------------------------------- */
+/* ---- beside KVM -------------------------------------------------------------- */
 
 static bool hw_path_exists(const char *name)
 {
@@ -234,7 +234,7 @@ static struct notifier_block hw_module_nb = {
 	.notifier_call = hw_module_event,
 };
 
-/* ---- first VM to last VM --------------------------------------------------------------- */
+/* ---- first VM to last VM ----------------------------------------------------- */
 
 /* One line that names the holder and the remedy; returns KEEL_BUSY_*. */
 static u32 hw_explain(const char *kvm)

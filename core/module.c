@@ -13,6 +13,7 @@
 #include "core/backend.h"
 #include "core/cpuid.h"
 #include "core/dev.h"
+#include "core/event.h"
 #include "core/hw.h"
 #include "core/vm.h"
 
@@ -96,9 +97,12 @@ static int __init keel_module_init(void)
 	ret = keel_cpuid_setup();
 	if (ret)
 		goto err_backend;
-	ret = keel_hw_init();
+	ret = keel_event_setup();
 	if (ret)
 		goto err_backend;
+	ret = keel_hw_init();
+	if (ret)
+		goto err_event;
 	ret = keel_dev_init();
 	if (ret)
 		goto err_hw;
@@ -108,6 +112,8 @@ static int __init keel_module_init(void)
 
 err_hw:
 	keel_hw_exit();
+err_event:
+	keel_event_teardown();
 err_backend:
 	if (keel_backend)
 		keel_backend->teardown();
@@ -120,6 +126,7 @@ err_backend:
 static void __exit keel_module_exit(void)
 {
 	keel_dev_exit();
+	keel_event_teardown();
 	s2_exit();
 	srcu_barrier(&keel_srcu);
 	rcu_barrier();

@@ -135,8 +135,9 @@ static int check_segments(const struct keel_sregs *s, u32 *bad_offset)
 	return 0;
 }
 
-int keel_sregs_check(struct keel_vm *vm, const struct keel_sregs *s, u32 *bad_offset)
+int keel_sregs_check(struct keel_vcpu *vcpu, const struct keel_sregs *s, u32 *bad_offset)
 {
+	struct keel_vm *vm = vcpu->vm;
 	bool la57 = s->cr4 & X86_CR4_LA57;
 	int err = check_modes(vm, s, bad_offset);
 
@@ -148,7 +149,7 @@ int keel_sregs_check(struct keel_vm *vm, const struct keel_sregs *s, u32 *bad_of
 		return BAD(struct keel_sregs, gdt);
 	if (s->idt.limit > 0xffff || s->idt.reserved || !is_canonical(s->idt.base, la57))
 		return BAD(struct keel_sregs, idt);
-	if (!vm->irqchip && s->apic_base)
+	if (vcpu->lapic ? !lapic_base_ok(vcpu, s->apic_base) : s->apic_base)
 		return BAD(struct keel_sregs, apic_base);
 	return 0;
 }
@@ -161,7 +162,7 @@ void keel_sregs_load(struct keel_vcpu *vcpu, const struct keel_sregs *s)
 	keel_touch(vcpu, KEEL_CG_CR | KEEL_CG_CS | KEEL_CG_SEG | KEEL_CG_DTABLE);
 	keel_update_xcr0(vcpu);
 	if (vcpu->lapic) {
-		lapic_set_base(vcpu, s->apic_base);
+		lapic_load_base(vcpu, s->apic_base);
 		lapic_set_cr8(vcpu, s->cr8);
 	}
 	keel_vcpu_request(vcpu, KEEL_REQ_FLUSH);
@@ -191,7 +192,7 @@ static int rec_sregs_save(struct keel_vm *vm, struct keel_vcpu *vcpu, void *buf,
 static int rec_sregs_check(struct keel_vm *vm, struct keel_vcpu *vcpu, const void *buf, u32 len,
 			   u32 *bad_offset)
 {
-	return keel_sregs_check(vm, buf, bad_offset);
+	return keel_sregs_check(vcpu, buf, bad_offset);
 }
 
 static void rec_sregs_load(struct keel_vm *vm, struct keel_vcpu *vcpu, const void *buf, u32 len)

@@ -178,11 +178,14 @@ static int run_guest(struct keel_vcpu *vcpu, struct keel_exit *exit)
 
 	preempt_disable();
 	local_irq_disable();
-	/* Reboot and a failed resume take a CPU away while VMs live. */
+	/* A CPU on its way up or down is not ours for a moment; after a crash none is. */
 	if (unlikely(!keel_hw_cpu_ready())) {
 		local_irq_enable();
 		preempt_enable();
-		return -EIO;
+		if (READ_ONCE(keel_hw_rebooting))
+			return -EIO;
+		schedule_timeout_interruptible(1);
+		return KEEL_NEXT_ENTER;
 	}
 	keel_fpu_load();
 	keel_guest_time_enter();
@@ -327,7 +330,7 @@ static int run_copy_in(struct keel_vcpu *vcpu)
 	memcpy(&regs, &run->regs, sizeof(regs));
 	memcpy(&sregs, &run->sregs, sizeof(sregs));
 	barrier();	/* checks below see the copies */
-	if ((commit & KEEL_GROUP_SREGS) && keel_sregs_check(vcpu->vm, &sregs, &bad))
+	if ((commit & KEEL_GROUP_SREGS) && keel_sregs_check(vcpu, &sregs, &bad))
 		return -EINVAL;
 	if ((commit & KEEL_GROUP_REGS) && keel_regs_check(vcpu, &regs, &bad))
 		return -EINVAL;

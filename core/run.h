@@ -82,7 +82,7 @@ bool keel_efer_valid(struct keel_vm *vm, u64 efer);
 bool keel_xcr0_valid(struct keel_vm *vm, u64 xcr0);
 
 /* core/record.c */
-int keel_sregs_check(struct keel_vm *vm, const struct keel_sregs *s, u32 *bad_offset);
+int keel_sregs_check(struct keel_vcpu *vcpu, const struct keel_sregs *s, u32 *bad_offset);
 int keel_regs_check(struct keel_vcpu *vcpu, const struct keel_regs *r, u32 *bad_offset);
 void keel_regs_load(struct keel_vcpu *vcpu, const struct keel_regs *r);
 void keel_sregs_load(struct keel_vcpu *vcpu, const struct keel_sregs *s);

@@ -12,7 +12,7 @@
 #include "core/vcpu.h"
 #include "core/vm.h"
 
-#define STATE_MAX_BYTES		(1U << 20)
+#define STATE_MAX_BYTES		BIT(20)
 #define STATE_ALIGN		8U
 
 /*
@@ -110,7 +110,7 @@ static int state_parse(struct state_call *call, const void *buf, u32 used, bool 
 	return 0;
 }
 
-/* ---- who may look ------------------------------------------------------------------ */
+/* ---- who may look ------------------------------------------------------------ */
 
 /*
  * A vCPU's records need the vCPU; a VM's need vm->lock and every vCPU stopped:
@@ -154,7 +154,7 @@ static void state_unlock(struct state_call *call)
 	mutex_unlock(&call->vm->lock);
 }
 
-/* ---- GET ----------------------------------------------------------------------------- */
+/* ---- GET --------------------------------------------------------------------- */
 
 /* Bytes of record @i with header and padding; 0: not wanted or not there. */
 static u32 state_room(const struct state_call *call, u32 i, bool all)
@@ -181,8 +181,10 @@ static int state_save(struct state_call *call, void *buf, u32 size, bool all,
 		room = state_room(call, i, all);
 		if (!room)
 			continue;
-		if (KEEL_BUG_ON(room > size - at, call->vm))
+		if (room > size - at) {
+			keel_vm_bugged(call->vm, "a state record grew while it was saved");
 			return -EIO;
+		}
 		rec = buf + at;
 		rec->type = record->type;
 		rec->version = record->version;
@@ -240,7 +242,7 @@ int keel_state_get(struct keel_vm *vm, struct keel_vcpu *vcpu, struct keel_state
 	return ret;
 }
 
-/* ---- SET ------------------------------------------------------------------------------- */
+/* ---- SET --------------------------------------------------------------------- */
 
 static int state_check(struct state_call *call, const void *buf, struct keel_state *arg)
 {

@@ -16,7 +16,7 @@
 #include "core/vcpu.h"
 #include "core/vm.h"
 
-/* ---- of a vCPU ----------------------------------------------------------------- */
+/* ---- of a vCPU --------------------------------------------------------------- */
 
 struct vcpu_stat {
 	struct keel_stat_desc desc;
@@ -79,7 +79,7 @@ static const struct vcpu_stat vcpu_stats[] = {
 /* Every word has its name. */
 static_assert(ARRAY_SIZE(vcpu_stats) == sizeof(struct keel_vcpu_stats) / sizeof(u64));
 
-/* ---- of a VM ---------------------------------------------------------------------- */
+/* ---- of a VM ----------------------------------------------------------------- */
 
 static u64 vm_vcpus(struct keel_vm *vm)
 {
@@ -142,7 +142,7 @@ static const struct vm_stat vm_stats[] = {
 	VM(paused, KEEL_STAT_GAUGE),
 };
 
-/* ---- the stream ----------------------------------------------------------------------- */
+/* ---- the stream -------------------------------------------------------------- */
 
 #define NR_DESCS	(ARRAY_SIZE(vm_stats) + ARRAY_SIZE(vcpu_stats))
 

@@ -115,12 +115,14 @@ u32 keel_host_spec_ctrl(void)
 
 void keel_host_machine_check(void)
 {
+#ifdef CONFIG_X86_MCE
 	struct pt_regs regs = {
 		.cs = 3,	/* as if from user mode: the host must not die of the guest's page */
 		.flags = X86_EFLAGS_IF,
 	};
 
 	do_machine_check(&regs);
+#endif
 }
 
 void keel_vcpu_destroy(struct keel_vcpu *vcpu)

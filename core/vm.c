@@ -28,7 +28,7 @@ DEFINE_SRCU(keel_srcu);
 
 atomic_long_t keel_mem_kernel, keel_mem_stage2, keel_nr_vms, keel_nr_vcpus;
 
-/* ---- life --------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------- */
 
 static struct keel_vm *vm_alloc(u64 features)
 {
@@ -186,7 +186,7 @@ void keel_vm_bugged(struct keel_vm *vm, const char *what)
 	wake_up_all(&vm->pause_wait);
 }
 
-/* ---- policy ------------------------------------------------------------------------ */
+/* ---- policy ------------------------------------------------------------------ */
 
 int keel_vm_policy(struct keel_vm *vm, const struct keel_policy *arg)
 {
@@ -203,7 +203,7 @@ int keel_vm_policy(struct keel_vm *vm, const struct keel_policy *arg)
 	return 0;
 }
 
-/* ---- pause ---------------------------------------------------------------------------- */
+/* ---- pause ------------------------------------------------------------------- */
 
 /* No vCPU is between the start of RUN and the place where it parks. */
 static bool vm_is_quiet(struct keel_vm *vm)
@@ -267,7 +267,7 @@ int keel_vm_resume(struct keel_vm *vm)
 	return 0;
 }
 
-/* ---- time -------------------------------------------------------------------------------- */
+/* ---- time -------------------------------------------------------------------- */
 
 u64 keel_guest_tsc(struct keel_vm *vm)
 {
