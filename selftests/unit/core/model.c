@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include "core/pure.h"
 #include "model.h"
 
 #define MAX_WORDS	16
@@ -23,8 +24,8 @@ struct store {
 
 struct cpu {
 	void *sp;		/* while it does not run */
-	char stack[STACK] __attribute__((aligned(16)));
-	void (*fn)(void);
+	char stack[STACK] __aligned(16);
+	model_fn *fn;
 	bool done;
 	const void *wait;	/* address that must become nonzero */
 	uint64_t history;	/* of all values it has read */
@@ -200,7 +201,7 @@ static void cpu_main(void)
 	model_switch(&c->sp, searcher);
 }
 
-static void machine_reset(void (*const *fn)(void), int n, void (*reset)(void))
+static void machine_reset(model_fn *const *fn, int n, model_fn *reset)
 {
 	int i;
 
@@ -312,7 +313,7 @@ static int run_one(int fixed)
 	return depth;
 }
 
-const char *model_check(void (*const *fn)(void), int n, void (*reset)(void))
+const char *model_check(model_fn *const *fn, int n, model_fn *reset)
 {
 	int depth, fixed = 0;
 

@@ -8,7 +8,7 @@
 #include "core/cpuid_rules.h"
 #include "ktap.h"
 
-/* ---- hosts ------------------------------------------------------------------------ */
+/* ---- hosts ------------------------------------------------------------------- */
 
 static u32 max_basic, max_extended;
 
@@ -57,7 +57,7 @@ static u32 reg_of(u32 leaf, u32 index, u32 reg)
 	return e ? (&e->eax)[reg] : 0;
 }
 
-/* ---- what is shown --------------------------------------------------------------------- */
+/* ---- what is shown ----------------------------------------------------------- */
 
 static const struct { u32 leaf, index, reg, bits; const char *what; } never[] = {
 	{ 1, 0, KEEL_ECX, 1 << 2, "DTES64" },
@@ -161,7 +161,7 @@ static void sorted(void)
 		CHECK(keel_cpuid_order(&given[i - 1], &given[i]) < 0, "entry %u", i);
 }
 
-/* ---- what a launcher may install --------------------------------------------------------- */
+/* ---- what a launcher may install --------------------------------------------- */
 
 static const struct keel_cpuid_limits none;
 
@@ -278,7 +278,7 @@ static void limits(void)
 	CHECK_EQ(reg_of(1, 0, KEEL_ECX) & (1 << 21 | 1 << 24), 0);
 }
 
-/* ---- lookup, consequences ---------------------------------------------------------------------- */
+/* ---- lookup, consequences ---------------------------------------------------- */
 
 static struct keel_cpuid_table *table_of(const struct keel_cpuid_entry *entries, u32 nr)
 {

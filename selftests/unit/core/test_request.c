@@ -17,7 +17,9 @@
 #undef cmpxchg
 #define READ_ONCE(x)		model_read(&(x))
 #define WRITE_ONCE(x, val)	model_write(&(x), val)
+/* Barriers are accesses of the model, too. */
 #define smp_mb()		model_mb()
+/* As above. */
 #define smp_mb__after_atomic()	model_mb()
 #define cmpxchg(p, old, new)	((int)model_cmpxchg(p, old, new))
 #define set_bit(nr, p)		((void)model_or(p, 1UL << (nr)))
@@ -105,8 +107,8 @@ static void owner_two(void)
 
 static const char *search(const struct protocol *p, unsigned int kickers, unsigned int nr_rounds)
 {
-	static void (*const one[])(void) = { owner_one, kicker0 };
-	static void (*const two[])(void) = { owner_two, kicker0, kicker1 };
+	static model_fn *const one[] = { owner_one, kicker0 };
+	static model_fn *const two[] = { owner_two, kicker0, kicker1 };
 
 	protocol = p;
 	rounds = nr_rounds;
@@ -151,6 +153,7 @@ static bool enter_late(struct keel_requests *r)
 	if (READ_ONCE(r->pending))
 		return false;
 	WRITE_ONCE(r->mode, KEEL_ENTERING);
+	/* The real one's barrier, where it helps nobody. */
 	smp_mb();
 	return true;
 }
@@ -160,6 +163,7 @@ static bool owes_ipi_once(struct keel_requests *r)
 {
 	static unsigned int sent;
 
+	/* As in the real one. */
 	smp_mb();
 	if (READ_ONCE(r->mode) != KEEL_ENTERING || model_read(&sent))
 		return false;

@@ -17,20 +17,18 @@ static unsigned int ipi;			/* latched interrupt */
 static unsigned long asked[2], answered[2];	/* round numbers */
 static int stop;
 
-static bool late(void)
+static time_t seconds(void)
 {
-	static _Thread_local time_t end;
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (!end)
-		end = now.tv_sec + DEADLINE_S;
-	return now.tv_sec > end;
+	return now.tv_sec;
 }
 
 static void *kicker(void *arg)
 {
 	enum keel_request which = (enum keel_request)(long)arg;
+	time_t end = seconds() + DEADLINE_S;
 	unsigned long i;
 
 	for (i = 1; i <= ROUNDS && !READ_ONCE(stop); i++) {
@@ -40,7 +38,7 @@ static void *kicker(void *arg)
 			xchg(&ipi, 1);
 		while (READ_ONCE(answered[which]) < i) {
 			sched_yield();
-			if (late()) {
+			if (seconds() > end) {
 				CHECK(false, "request %d, round %lu was lost", which, i);
 				WRITE_ONCE(stop, 1);
 				return NULL;
