@@ -25,7 +25,7 @@ struct store {
 struct cpu {
 	void *sp;		/* while it does not run */
 	char stack[STACK] __aligned(16);
-	model_fn *fn;
+	model_fn fn;
 	bool done;
 	const void *wait;	/* address that must become nonzero */
 	uint64_t history;	/* of all values it has read */
@@ -201,7 +201,7 @@ static void cpu_main(void)
 	model_switch(&c->sp, searcher);
 }
 
-static void machine_reset(model_fn *const *fn, int n, model_fn *reset)
+static void machine_reset(const model_fn *fn, int n, model_fn reset)
 {
 	int i;
 
@@ -313,7 +313,7 @@ static int run_one(int fixed)
 	return depth;
 }
 
-const char *model_check(model_fn *const *fn, int n, model_fn *reset)
+const char *model_check(const model_fn *fn, int n, model_fn reset)
 {
 	int depth, fixed = 0;
 

@@ -28,8 +28,8 @@ void model_fail(const char *what);
  * Run @cpu[0..n-1] in every order; @reset sets the words before each run.
  * NULL: fine, or what went wrong first: what model_fail() said, or "stuck".
  */
-typedef void model_fn(void);
-const char *model_check(model_fn *const *cpu, int n, model_fn *reset);
+typedef void (*model_fn)(void);
+const char *model_check(const model_fn *cpu, int n, model_fn reset);
 /* Different states that the last search has seen. */
 extern unsigned long model_states;
 

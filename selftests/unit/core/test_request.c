@@ -107,8 +107,8 @@ static void owner_two(void)
 
 static const char *search(const struct protocol *p, unsigned int kickers, unsigned int nr_rounds)
 {
-	static model_fn *const one[] = { owner_one, kicker0 };
-	static model_fn *const two[] = { owner_two, kicker0, kicker1 };
+	static const model_fn one[] = { owner_one, kicker0 };
+	static const model_fn two[] = { owner_two, kicker0, kicker1 };
 
 	protocol = p;
 	rounds = nr_rounds;
