@@ -205,6 +205,9 @@ struct keel_backend_ops {
 /* The vendor of this machine; NULL when neither probes.  Set once at module init. */
 extern const struct keel_backend_ops *keel_backend;
 
+/* The vendors: used by core/module.c alone. */
+extern const struct keel_backend_ops svm_ops;
+
 /* printf into @report; NULL is fine. */
 __printf(2, 3) void keel_report(struct keel_report *report, const char *fmt, ...);
 

@@ -40,6 +40,18 @@ static inline void hrtimer_setup(struct hrtimer *timer,
 #define timer_delete_sync(timer)	del_timer_sync(timer)
 #endif
 
+/* ---- other CPUs ------------------------------------------------------------- */
+
+/* Any context: an interrupt for @cpu that ends guest mode and does nothing else. */
+static inline void keel_send_reschedule(int cpu)
+{
+#ifdef HAVE_ARCH_SMP_SEND_RESCHEDULE
+	arch_smp_send_reschedule(cpu);
+#else
+	smp_send_reschedule(cpu);
+#endif
+}
+
 /* ---- eventfd ----------------------------------------------------------------- */
 
 /* Any context: add one to the counter of @ctx. */

@@ -17,8 +17,6 @@
 #include "core/hw.h"
 #include "core/vm.h"
 
-extern const struct keel_backend_ops svm_ops;
-
 static const struct keel_backend_ops *const backends[] = { &svm_ops };
 
 const struct keel_backend_ops *keel_backend __ro_after_init;

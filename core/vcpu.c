@@ -239,7 +239,7 @@ void keel_vcpu_request(struct keel_vcpu *vcpu, enum keel_request req)
 		/* It entered on this CPU: whoever runs here now has ended that. */
 		if (cpu >= 0 && cpu != raw_smp_processor_id()) {
 			vcpu->stats.kicks++;
-			smp_send_reschedule(cpu);
+			keel_send_reschedule(cpu);
 		}
 		return;
 	}
