@@ -232,8 +232,6 @@ static enum s2_result s2_publish(struct keel_vcpu *vcpu, const struct s2_fault *
 		s2_unmap(vcpu->vm, f->gfn, f->gfn);
 	else if (done == S2_NO_PAGE)
 		keel_vm_bugged(vcpu->vm, "stage-2 page cache ran dry");
-	else if (done != S2_SAME)
-		vcpu->stats.stage2_mapped++;
 	s2_mark_page(f->page, f->write);
 	return S2_MAPPED;
 }
