@@ -15,6 +15,10 @@ static void record(struct host *h, char kind, u64 addr, const void *data, unsign
 {
 	struct host_access *a;
 
+	if (h->log_at != h->e.steps) {
+		h->log_at = h->e.steps;
+		h->log_step_start = h->logged;
+	}
 	if (h->logged >= ARRAY_SIZE(h->log))
 		return;
 	a = &h->log[h->logged++];
@@ -50,8 +54,8 @@ static bool waits(struct host *h)
 {
 	if (!h->pending)
 		return false;
-	if (h->log_step != h->e.steps) {
-		h->log_step = h->e.steps;
+	if (h->answered_step != h->e.steps) {
+		h->answered_step = h->e.steps;
 		h->answered = 0;
 		h->cursor = 0;
 	}
@@ -213,6 +217,8 @@ int host_decode(struct host *h, u64 rip, const void *bytes, unsigned int len)
 int host_exec(struct host *h)
 {
 	h->cursor = 0;
+	if (h->log_at == h->e.steps)
+		h->logged = h->log_step_start;
 	return keel_emul_exec(&h->e);
 }
 
@@ -221,6 +227,8 @@ int host_run(struct host *h, u64 rip, const void *bytes, unsigned int len)
 	int r = host_decode(h, rip, bytes, len);
 
 	h->logged = 0;
+	h->log_step_start = 0;
+	h->log_at = h->e.steps;
 	if (r)
 		return r;
 	do {

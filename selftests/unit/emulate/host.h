@@ -39,13 +39,16 @@ struct host {
 	 */
 	u64 mmio_value;
 	bool pending;
-	unsigned int log_step;	/* the step the replay log belongs to */
+	unsigned int answered_step;	/* the step that the answers belong to */
 	unsigned int answered;	/* entries of the replay log that have their answer */
 	unsigned int cursor;	/* the next access of this execution */
 	bool lose_race;
 
+	/* What was done; a step that is executed again replaces what it had logged before. */
 	struct host_access log[64];
 	unsigned int logged;
+	unsigned int log_step_start;	/* entries of earlier steps */
+	unsigned int log_at;		/* the step that the later ones belong to */
 };
 
 /* A machine of @mode with flat or real-mode segments, RW pages, and @mem for them. */
