@@ -199,6 +199,11 @@ static enum console_key command(u8 key)
 	}
 }
 
+bool console_pending(void)
+{
+	return con.in_pos < con.in_len;
+}
+
 enum console_key console_read(u8 *buf, size_t room, long *len)
 {
 	*len = 0;

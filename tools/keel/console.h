@@ -32,8 +32,9 @@ void console_throttle(void);
 /*
  * Read what has been typed: up to @room bytes for the guest go to @buf, their
  * number to *@len. *@len -1: end of input. At most one escape is returned a
- * call; call again while it returns one.
+ * call; call again while console_pending(), without it a call may block.
  */
 enum console_key console_read(u8 *buf, size_t room, long *len);
+bool console_pending(void);
 
 #endif /* KEEL_TOOL_CONSOLE_H */

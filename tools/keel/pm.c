@@ -47,6 +47,12 @@ bool pm_power_button(struct pm *pm)
 	return pm->enable & STS_PWRBTN;
 }
 
+/* As many ones as @size bytes have. */
+static u32 ones(unsigned int size)
+{
+	return size == 4 ? ~0U : BIT(size * 8) - 1;
+}
+
 static u32 pm_timer(struct pm *pm)
 {
 	s64 now = pm->ops->now(pm->ctx);
@@ -61,7 +67,6 @@ u32 pm_read(void *dev, unsigned int offset, unsigned int size)
 	struct pm *pm = dev;
 	u32 word;
 
-	(void)size;
 	switch (offset & ~3U) {
 	case 0:
 		word = pm->status | (u32)pm->enable << 16;
@@ -72,7 +77,7 @@ u32 pm_read(void *dev, unsigned int offset, unsigned int size)
 	default:
 		word = pm_timer(pm);
 	}
-	return word >> (offset & 3) * 8;
+	return word >> (offset & 3) * 8 & ones(size);
 }
 
 static void write_control(struct pm *pm, u16 value)
@@ -88,7 +93,7 @@ void pm_write(void *dev, unsigned int offset, unsigned int size, u32 value)
 	unsigned int shift = (offset & 3) * 8;
 	u32 mask, word;
 
-	mask = (size == 4 ? ~0U : (1U << size * 8) - 1) << shift;
+	mask = ones(size) << shift;
 	word = value << shift;
 	switch (offset & ~3U) {
 	case 0:

@@ -332,7 +332,7 @@ static void on_input(struct session *s)
 		else if (len)
 			machine_input(&s->machine, buf, len);
 		on_escape(s, key);
-	} while (key != CONSOLE_NONE);
+	} while (console_pending());
 }
 
 /* The first asks the guest to stop, the second does not ask. */
@@ -457,7 +457,7 @@ static enum exitcode finish(struct session *s)
 	if (s->json)
 		fprintf(stderr, "%s\n", json_object_to_json_string(event));
 	else if (cause != END_POWER_OFF)
-		say("%s: %s", end_cause_name(cause), s->machine.detail);
+		say("%s", s->machine.detail);
 	json_object_put(event);
 	return end_cause_exit(cause);
 }
