@@ -272,7 +272,7 @@ static int hw_acquire(u32 *reason)
 
 	*reason = KEEL_BUSY_NONE;
 	if (kvm && hw_kvm_wants_slot() && !allow_idle_kvm) {
-		pr_notice("%s is loaded and shares the CPUs' virtualization: unload it (rmmod %s), or set keel.allow_idle_kvm=1 if it stays idle\n",
+		pr_notice("%s is loaded and holds the CPUs, or may at any time: unload it (rmmod %s), or load kvm with enable_virt_at_load=0 and set keel.allow_idle_kvm=1\n",
 			  kvm, kvm);
 		*reason = KEEL_BUSY_KVM;
 		return -EBUSY;
