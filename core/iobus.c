@@ -54,13 +54,7 @@ static struct keel_iobus *bus_locked(struct keel_vm *vm, enum keel_bus bus)
 static void bus_publish(struct keel_vm *vm, enum keel_bus bus, struct keel_iobus *old,
 			struct keel_iobus *new)
 {
-	u64 reach = 0;
-	u32 i;
-
-	for (i = 0; i < new->nr; i++) {
-		reach = max(reach, new->entries[i].last);
-		new->entries[i].reach = reach;
-	}
+	keel_iobus_set_reach(new->entries, new->nr);
 	rcu_assign_pointer(vm->bus[bus], new);
 	if (old != &empty_bus)
 		call_srcu(&keel_srcu, &old->rcu, bus_free_rcu);
@@ -85,22 +79,6 @@ void keel_iobus_fini(struct keel_vm *vm)
 	}
 }
 
-/* How many entries begin at or below @addr. */
-static __always_inline u32 bus_below(const struct keel_iobus *bus, u64 addr)
-{
-	u32 lo = 0, hi = bus->nr;
-
-	while (lo < hi) {
-		u32 mid = (lo + hi) / 2;
-
-		if (bus->entries[mid].addr <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
 int keel_iobus_add(struct keel_vm *vm, enum keel_bus bus, struct keel_iodev *dev)
 {
 	struct keel_iobus *old = bus_locked(vm, bus), *new;
@@ -114,7 +92,7 @@ int keel_iobus_add(struct keel_vm *vm, enum keel_bus bus, struct keel_iodev *dev
 	if (!new)
 		return -ENOMEM;
 	/* Behind those of the same address, and without the holes of failed removals. */
-	at = bus_below(old, dev->addr);
+	at = keel_iobus_below(old->entries, old->nr, dev->addr);
 	for (i = 0, nr = 0; i < at; i++)
 		if (old->entries[i].dev)
 			new->entries[nr++] = old->entries[i];
@@ -165,27 +143,17 @@ int keel_iobus_remove(struct keel_vm *vm, enum keel_bus bus, struct keel_iodev *
 static __always_inline int bus_access(struct keel_vcpu *vcpu, enum keel_bus which, u64 addr,
 				      u32 len, u64 *val, bool write)
 {
-	const struct keel_iobus_entry *e;
+	int idx, ret = -EOPNOTSUPP;
 	const struct keel_iobus *bus;
 	struct keel_iodev *dev;
-	int idx, ret = -EOPNOTSUPP;
 	u32 n;
 
 	idx = srcu_read_lock(&keel_srcu);
 	bus = srcu_dereference(vcpu->vm->bus[which], &keel_srcu);
-	for (n = bus_below(bus, addr); n; n--) {
-		e = &bus->entries[n - 1];
-		/* No entry from here down reaches as far. */
-		if (e->reach < addr)
-			break;
-		dev = READ_ONCE(e->dev);
-		if (e->last < addr || !dev)
-			continue;
+	n = keel_iobus_below(bus->entries, bus->nr, addr);
+	while (ret == -EOPNOTSUPP && (dev = keel_iobus_next(bus->entries, &n, addr)) != NULL)
 		ret = write ? dev->ops->write(vcpu, dev, addr, len, *val) :
 			      dev->ops->read(vcpu, dev, addr, len, val);
-		if (ret != -EOPNOTSUPP)
-			break;
-	}
 	srcu_read_unlock(&keel_srcu, idx);
 	return ret;
 }

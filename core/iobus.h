@@ -7,6 +7,7 @@
 #define KEEL_CORE_IOBUS_H
 
 #include <linux/rcupdate.h>
+#include "core/iobus_table.h"
 #include "core/types.h"
 
 struct keel_vm;
@@ -31,14 +32,6 @@ struct keel_iodev {
 	const struct keel_iodev_ops *ops;
 	u64 addr;
 	u64 len;		/* bytes claimed, not 0: an access that starts here is its */
-};
-
-/* A device's place in the table, with what a lookup needs beside its neighbours'. */
-struct keel_iobus_entry {
-	u64 addr;
-	u64 last;		/* the device's last byte */
-	u64 reach;		/* highest @last of this entry and those before it */
-	struct keel_iodev *dev;	/* NULL: gone */
 };
 
 /* Sorted by addr; published under SRCU, replaced under vm->lock. */

@@ -23,7 +23,6 @@ void ioapic_reset(struct ioapic *ioapic)
 	for (pin = 0; pin < IOAPIC_PINS; pin++)
 		ioapic->redirect[pin] = IOAPIC_MASKED;
 	ioapic->lines = 0;
-	ioapic->irr = 0;
 	ioapic->id = 0;
 	ioapic->select = 0;
 }
@@ -50,18 +49,12 @@ static int ioapic_service_level(struct ioapic *ioapic, u32 pin)
 	u64 *entry = &ioapic->redirect[pin];
 	int taken;
 
-	if (!(*entry & IOAPIC_LEVEL) || !(ioapic->lines & BIT(pin))) {
-		ioapic->irr &= ~(u32)BIT(pin);
-		return 0;
-	}
-	ioapic->irr |= BIT(pin);
-	if (*entry & (IOAPIC_MASKED | IOAPIC_REMOTE_IRR))
+	if (!(*entry & IOAPIC_LEVEL) || !(ioapic->lines & BIT(pin)) ||
+	    (*entry & (IOAPIC_MASKED | IOAPIC_REMOTE_IRR)))
 		return 0;
 	taken = ioapic_send(ioapic, *entry);
-	if (taken > 0) {
+	if (taken > 0)
 		*entry |= IOAPIC_REMOTE_IRR;
-		ioapic->irr &= ~(u32)BIT(pin);
-	}
 	return taken;
 }
 
@@ -162,11 +155,23 @@ void ioapic_redeliver(struct ioapic *ioapic, u32 pins)
 			ioapic_service_level(ioapic, pin);
 }
 
+/* A level that no LAPIC has taken yet: masked, or nobody there. */
+static bool ioapic_waits(const struct keel_rec_ioapic *rec, u32 pin)
+{
+	return (rec->lines & BIT(pin)) && (rec->redirect[pin] & IOAPIC_LEVEL) &&
+		!(rec->redirect[pin] & IOAPIC_REMOTE_IRR);
+}
+
 void ioapic_save(const struct ioapic *ioapic, struct keel_rec_ioapic *rec)
 {
+	u32 pin;
+
 	memcpy(rec->redirect, ioapic->redirect, sizeof(rec->redirect));
 	rec->lines = ioapic->lines;
-	rec->irr = ioapic->irr;
+	rec->irr = 0;
+	for (pin = 0; pin < IOAPIC_PINS; pin++)
+		if (ioapic_waits(rec, pin))
+			rec->irr |= BIT(pin);
 	rec->id = ioapic->id;
 	rec->select = ioapic->select;
 }
@@ -188,11 +193,10 @@ int ioapic_check(const struct keel_rec_ioapic *rec, u32 *bad_offset)
 	}
 	if (rec->lines & ~IOAPIC_PIN_MASK)
 		return IOAPIC_BAD(lines);
-	/* What waits is asserted, and a level. */
-	if (rec->irr & ~rec->lines)
+	if (rec->irr & ~IOAPIC_PIN_MASK)
 		return IOAPIC_BAD(irr);
 	for (pin = 0; pin < IOAPIC_PINS; pin++)
-		if ((rec->irr & BIT(pin)) && !(rec->redirect[pin] & IOAPIC_LEVEL))
+		if ((rec->irr & BIT(pin)) && !ioapic_waits(rec, pin))
 			return IOAPIC_BAD(irr);
 	if (rec->id & ~IOAPIC_ID_MASK)
 		return IOAPIC_BAD(id);
@@ -205,7 +209,6 @@ void ioapic_load(struct ioapic *ioapic, const struct keel_rec_ioapic *rec)
 {
 	memcpy(ioapic->redirect, rec->redirect, sizeof(ioapic->redirect));
 	ioapic->lines = rec->lines;
-	ioapic->irr = rec->irr;
 	ioapic->id = rec->id;
 	ioapic->select = rec->select;
 	ioapic_redeliver(ioapic, IOAPIC_PIN_MASK);

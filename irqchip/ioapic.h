@@ -31,7 +31,6 @@ struct keel_rec_ioapic;
 struct ioapic {
 	u64 redirect[IOAPIC_PINS];
 	u32 lines;		/* a bit a pin: asserted */
-	u32 irr;		/* levels that wait for delivery */
 	u32 id;
 	u32 select;
 	/* Sends @msg; returns how many LAPICs took it. */

@@ -109,8 +109,13 @@ void lapic_timer_expire(struct lapic *l, u64 now)
 
 struct reg_desc;
 
-typedef void (*reg_write_fn)(struct lapic *l, const struct reg_desc *reg, u32 val, u64 now,
-			     struct lapic_todo *todo);
+/* One write of a register. */
+struct reg_write {
+	const struct reg_desc *reg;
+	u32 val;		/* the writable bits */
+	u64 now;
+	struct lapic_todo *todo;
+};
 
 /* Access: in the page and as an MSR. */
 #define PR	BIT(0)
@@ -119,112 +124,97 @@ typedef void (*reg_write_fn)(struct lapic *l, const struct reg_desc *reg, u32 va
 #define MW	BIT(3)
 
 struct reg_desc {
-	u32 writable;		/* bits; others are ignored in the page, #GP in an MSR */
+	u32 writable;		/* bits; others are ignored in the page, #GP in an MSR; 0: none */
 	u32 record;		/* bits that the record may have set */
 	u16 offset;
 	u8 access;
-	reg_write_fn write;	/* NULL: store */
+	void (*write)(struct lapic *l, const struct reg_write *w);	/* NULL: store */
 };
 
-static void write_tpr(struct lapic *l, const struct reg_desc *reg, u32 val, u64 now,
-		      struct lapic_todo *todo)
+static void write_tpr(struct lapic *l, const struct reg_write *w)
 {
-	lapic_set_tpr(l, (u8)val, todo);
+	lapic_set_tpr(l, (u8)w->val, w->todo);
 }
 
-static void write_eoi(struct lapic *l, const struct reg_desc *reg, u32 val, u64 now,
-		      struct lapic_todo *todo)
+static void write_eoi(struct lapic *l, const struct reg_write *w)
 {
-	lapic_eoi(l, todo);
+	lapic_eoi(l, w->todo);
 }
 
-static void write_none(struct lapic *l, const struct reg_desc *reg, u32 val, u64 now,
-		       struct lapic_todo *todo)
+static void write_dfr(struct lapic *l, const struct reg_write *w)
 {
+	WRITE_ONCE(REG(l, LAPIC_DFR), w->val | DFR_ONES);
 }
 
-static void write_dfr(struct lapic *l, const struct reg_desc *reg, u32 val, u64 now,
-		      struct lapic_todo *todo)
-{
-	WRITE_ONCE(REG(l, LAPIC_DFR), val | DFR_ONES);
-}
-
-static void write_svr(struct lapic *l, const struct reg_desc *reg, u32 val, u64 now,
-		      struct lapic_todo *todo)
+static void write_svr(struct lapic *l, const struct reg_write *w)
 {
 	u32 lvt;
 
-	WRITE_ONCE(REG(l, LAPIC_SVR), val);
-	if (val & LAPIC_SVR_ENABLE)
+	WRITE_ONCE(REG(l, LAPIC_SVR), w->val);
+	if (w->val & LAPIC_SVR_ENABLE)
 		return;
 	for (lvt = LAPIC_LVT_TIMER; lvt <= LAPIC_LVT_ERROR; lvt += 0x10)
 		REG(l, lvt) |= LAPIC_LVT_MASKED;
 }
 
-static void write_esr(struct lapic *l, const struct reg_desc *reg, u32 val, u64 now,
-		      struct lapic_todo *todo)
+static void write_esr(struct lapic *l, const struct reg_write *w)
 {
-	REG(l, LAPIC_ESR) = l->esr;
+	REG(l, w->reg->offset) = l->esr;
 	l->esr = 0;
 }
 
-static void write_lvt(struct lapic *l, const struct reg_desc *reg, u32 val, u64 now,
-		      struct lapic_todo *todo)
+static void write_lvt(struct lapic *l, const struct reg_write *w)
 {
+	u32 val = w->val;
+
 	if (!(lapic_reg(l, LAPIC_SVR) & LAPIC_SVR_ENABLE))
 		val |= LAPIC_LVT_MASKED;
-	WRITE_ONCE(REG(l, reg->offset), val);
+	WRITE_ONCE(REG(l, w->reg->offset), val);
 	/* The PIC's output may wait at LINT0. */
-	if (reg->offset == LAPIC_LVT_LINT0 && lapic_accepts_extint(l))
-		todo->what |= LAPIC_DO_LOOK;
+	if (w->reg->offset == LAPIC_LVT_LINT0 && lapic_accepts_extint(l))
+		w->todo->what |= LAPIC_DO_LOOK;
 }
 
-static void write_lvt_timer(struct lapic *l, const struct reg_desc *reg, u32 val, u64 now,
-			    struct lapic_todo *todo)
+static void write_lvt_timer(struct lapic *l, const struct reg_write *w)
 {
 	u32 was = lapic_reg(l, LAPIC_LVT_TIMER) & LVT_TIMER_MODE;
-	u32 is;
+	u32 is = w->val & LVT_TIMER_MODE;
 
-	if (!l->has_deadline)
-		val &= ~LVT_TIMER_DEADLINE;
-	is = val & LVT_TIMER_MODE;
-	write_lvt(l, reg, val, now, todo);
-	if (val & LAPIC_LVT_MASKED)
+	write_lvt(l, w);
+	if (w->val & LAPIC_LVT_MASKED)
 		l->backlog = 0;
 	/* One-shot and periodic share the counter; every other change disarms. */
 	if (was != is && ((was | is) & LVT_TIMER_DEADLINE)) {
 		REG(l, LAPIC_TMICT) = 0;
 		timer_stop(l);
-		todo->what |= LAPIC_DO_TIMER;
+		w->todo->what |= LAPIC_DO_TIMER;
 	}
 }
 
-static void write_tmict(struct lapic *l, const struct reg_desc *reg, u32 val, u64 now,
-			struct lapic_todo *todo)
+static void write_tmict(struct lapic *l, const struct reg_write *w)
 {
 	if (!timer_counts(l))
 		return;
-	REG(l, LAPIC_TMICT) = val;
+	REG(l, LAPIC_TMICT) = w->val;
 	timer_stop(l);
-	if (val) {
-		l->period = (u64)val * timer_tick(l);
-		l->target = now + timer_step(l);
+	if (w->val) {
+		l->period = (u64)w->val * timer_tick(l);
+		l->target = w->now + timer_step(l);
 	}
-	todo->what |= LAPIC_DO_TIMER;
+	w->todo->what |= LAPIC_DO_TIMER;
 }
 
-static void write_tdcr(struct lapic *l, const struct reg_desc *reg, u32 val, u64 now,
-		       struct lapic_todo *todo)
+static void write_tdcr(struct lapic *l, const struct reg_write *w)
 {
-	u32 count = timer_count(l, now);
+	u32 count = timer_count(l, w->now);
 
-	REG(l, LAPIC_TDCR) = val;
+	REG(l, LAPIC_TDCR) = w->val;
 	if (!count)
 		return;
 	/* The counter stands where it stood and goes on at the new rate. */
 	l->period = (u64)lapic_reg(l, LAPIC_TMICT) * timer_tick(l);
-	l->target = now + (u64)count * timer_tick(l);
-	todo->what |= LAPIC_DO_TIMER;
+	l->target = w->now + (u64)count * timer_tick(l);
+	w->todo->what |= LAPIC_DO_TIMER;
 }
 
 static void send_self(struct lapic *l, u8 vector, struct lapic_todo *todo)
@@ -271,21 +261,19 @@ static void send_icr(struct lapic *l, u32 dest, struct lapic_todo *todo)
 	};
 }
 
-static void write_icr(struct lapic *l, const struct reg_desc *reg, u32 val, u64 now,
-		      struct lapic_todo *todo)
+static void write_icr(struct lapic *l, const struct reg_write *w)
 {
-	REG(l, LAPIC_ICR) = val;
-	send_icr(l, lapic_reg(l, LAPIC_ICR2) >> 24, todo);
+	REG(l, LAPIC_ICR) = w->val;
+	send_icr(l, lapic_reg(l, LAPIC_ICR2) >> 24, w->todo);
 }
 
-static void write_self_ipi(struct lapic *l, const struct reg_desc *reg, u32 val, u64 now,
-			   struct lapic_todo *todo)
+static void write_self_ipi(struct lapic *l, const struct reg_write *w)
 {
-	if (val < FIRST_LEGAL_VECTOR) {
+	if (w->val < FIRST_LEGAL_VECTOR) {
 		lapic_error(l, LAPIC_ESR_SEND_VECTOR);
-		lapic_look(l, todo);
+		lapic_look(l, w->todo);
 	} else {
-		send_self(l, (u8)val, todo);
+		send_self(l, (u8)w->val, w->todo);
 	}
 }
 
@@ -302,8 +290,8 @@ static void write_self_ipi(struct lapic *l, const struct reg_desc *reg, u32 val,
 
 /* Every register there is; the record's masks of ID, LDR and VERSION are in the check. */
 static const struct reg_desc reg_table[LAPIC_REGS_SIZE >> 4] = {
-	R(LAPIC_ID, PR | PW | MR, 0, ~0U, write_none),
-	R(LAPIC_VERSION, PR | PW | MR, 0, ~0U, write_none),
+	R(LAPIC_ID, PR | PW | MR, 0, ~0U, NULL),
+	R(LAPIC_VERSION, PR | PW | MR, 0, ~0U, NULL),
 	R(LAPIC_TPR, PR | PW | MR | MW, 0xff, 0xff, write_tpr),
 	R(LAPIC_APR, PR, 0, 0, NULL),
 	R(LAPIC_PPR, PR | MR, 0, 0xff, NULL),
@@ -352,13 +340,15 @@ static u32 reg_read(struct lapic *l, const struct reg_desc *reg, u64 now)
 	}
 }
 
-static void reg_write(struct lapic *l, const struct reg_desc *reg, u32 val, u64 now,
-		      struct lapic_todo *todo)
+static void reg_write(struct lapic *l, struct reg_write *w)
 {
+	const struct reg_desc *reg = w->reg;
+
+	w->val &= reg_writable(l, reg);
 	if (reg->write)
-		reg->write(l, reg, val, now, todo);
-	else
-		WRITE_ONCE(REG(l, reg->offset), val);
+		reg->write(l, w);
+	else if (reg->writable)
+		WRITE_ONCE(REG(l, reg->offset), w->val);
 }
 
 static void no_register(struct lapic *l, struct lapic_todo *todo)
@@ -396,7 +386,7 @@ void lapic_page_write(struct lapic *l, u32 offset, u32 len, u64 val, u64 now,
 	/* Only whole registers can be written. */
 	if ((offset & 15) || len < 4 || !(reg->access & PW))
 		return;
-	reg_write(l, reg, (u32)val & reg_writable(l, reg), now, todo);
+	reg_write(l, &(struct reg_write){ reg, (u32)val, now, todo });
 }
 
 static const struct reg_desc *x2_register(u32 index, u8 access)
@@ -439,7 +429,7 @@ int lapic_x2_write(struct lapic *l, u32 index, u64 val, u64 now, struct lapic_to
 		ignored = LVT_READ_ONLY;
 	if (val & ~(u64)(reg_writable(l, reg) | ignored))
 		return -EINVAL;
-	reg_write(l, reg, (u32)val & ~ignored, now, todo);
+	reg_write(l, &(struct reg_write){ reg, (u32)val, now, todo });
 	return 0;
 }
 
