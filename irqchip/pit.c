@@ -73,8 +73,8 @@ bool pit_out(const struct pit_channel *c, u64 now)
 
 	if (c->running == PIT_IDLE)
 		return c->mode != 0;
-	/* A low gate holds the square and the rate generator's OUT high. */
-	if (c->running == PIT_WAITING && c->mode != 0)
+	/* OUT is high before a trigger, and while the gate holds a periodic mode. */
+	if (c->running == PIT_WAITING && c->mode != 0 && c->mode != 4)
 		return true;
 	d = pit_elapsed(c, now);
 	switch (c->mode) {
