@@ -96,7 +96,11 @@ static s64 rtc_now(void *ctx)
 
 static void rtc_irq(void *ctx, bool level)
 {
-	set_line(ctx, RTC_GSI, level);
+	struct machine *m = ctx;
+
+	set_line(m, RTC_GSI, level);
+	if (level)
+		pm_rtc_event(&m->pm);
 }
 
 static void rtc_rearm(void *ctx)

@@ -7,12 +7,14 @@
 
 #define STS_PWRBTN	0x0100
 #define STS_WAKE	0x8000
-#define STS_MASK	(STS_PWRBTN | STS_WAKE | 0x20)
+#define STS_RTC		0x0400
+#define STS_GLOBAL	0x0020
+#define STS_MASK	(STS_PWRBTN | STS_RTC | STS_WAKE | STS_GLOBAL)
 /*
  * Enable bits that stick. The timer's carry is not one of them: the timer is
  * 32 bits wide, and a bit that reads back 0 says that nothing would come.
  */
-#define EN_MASK		0x0120
+#define EN_MASK		(STS_PWRBTN | STS_RTC | STS_GLOBAL)
 
 #define CNT_SCI_EN	0x0001
 #define CNT_SLP_TYP	0x1c00
@@ -45,6 +47,12 @@ bool pm_power_button(struct pm *pm)
 	pm->status |= STS_PWRBTN;
 	update_sci(pm);
 	return pm->enable & STS_PWRBTN;
+}
+
+void pm_rtc_event(struct pm *pm)
+{
+	pm->status |= STS_RTC;
+	update_sci(pm);
 }
 
 /* As many ones as @size bytes have. */

@@ -40,6 +40,9 @@ void pm_init(struct pm *pm, const struct pm_ops *ops, void *ctx);
 /* Somebody presses the power button. False: the guest has not enabled it. */
 bool pm_power_button(struct pm *pm);
 
+/* The RTC has raised its interrupt: the chipset's wake status follows. */
+void pm_rtc_event(struct pm *pm);
+
 /* Signatures of struct io_device; offsets count from the block's first port. */
 u32 pm_read(void *dev, unsigned int offset, unsigned int size);
 void pm_write(void *dev, unsigned int offset, unsigned int size, u32 value);

@@ -22,6 +22,7 @@
 
 #define DEFAULT_MEMORY	MIB(512)
 #define DEFAULT_CONSOLE	"console=ttyS0"
+#define TSC_OPTION	"tsc_early_khz="
 #define STATS_SUFFIX	".stats"
 
 enum { OPT_KERNEL = 1, OPT_INITRD, OPT_APPEND, OPT_NAME, OPT_NO_REBOOT, OPT_NO_SANDBOX };
@@ -111,14 +112,21 @@ static int parse(struct session *s, const struct verb *verb, int argc, char **ar
 	return CLI_END;
 }
 
-/* A guest that nobody told of its console would seem dead. */
+/*
+ * What a guest cannot find out well by itself, where the user is silent: its
+ * console, or it would seem dead; and the frequency of its TSC, which it would
+ * measure against timers that cost an exit a look.
+ */
 static int make_cmdline(struct session *s)
 {
 	const char *own = s->append ? s->append : "";
-	const char *console = strstr(own, "console=") ? "" : DEFAULT_CONSOLE;
-	const char *space = *own && *console ? " " : "";
+	const char *console = strstr(own, "console=") ? "" : DEFAULT_CONSOLE " ";
+	u32 khz = s->machine.vm.info.tsc_khz;
+	char tsc[32] = "";
 
-	if (asprintf(&s->cmdline, "%s%s%s", console, space, own) < 0)
+	if (khz && !strstr(own, TSC_OPTION))
+		snprintf(tsc, sizeof(tsc), TSC_OPTION "%u ", khz);
+	if (asprintf(&s->cmdline, "%s%s%s", console, tsc, own) < 0)
 		return -ENOMEM;
 	s->machine.config.cmdline = s->cmdline;
 	return 0;
@@ -511,8 +519,8 @@ const struct verb verb_run = {
 	.run = run,
 	.help =
 "The first serial port is this terminal. Ctrl-] h tells what can be done\n"
-"there: Ctrl-] q kills the VM. Without console= in --append the command line\n"
-"begins with " DEFAULT_CONSOLE ".\n"
+"there: Ctrl-] q kills the VM. What --append does not say of itself is put in\n"
+"front of it: " DEFAULT_CONSOLE ", and " TSC_OPTION "N with the TSC's frequency.\n"
 "\n"
 "SIGTERM, and SIGINT without a terminal, press the guest's power button; the\n"
 "second one kills the VM. A reboot starts the machine again. With --name the\n"

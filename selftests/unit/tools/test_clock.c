@@ -256,6 +256,13 @@ static void pm_button(void)
 	pm_write(&pm, 3, 1, 0);
 	CHECK(!line, "byte access to the enable register");
 	CHECK_EQ(pm_read(&pm, 1, 1), 1);
+	pm_write(&pm, 0, 2, 0xffff);
+	pm_write(&pm, 2, 2, 0x0400);
+	CHECK(!line);
+	pm_rtc_event(&pm);
+	CHECK(line);
+	pm_write(&pm, 0, 2, 0x0400);
+	CHECK(!line);
 	pm_write(&pm, 2, 2, 0xffff);
 	CHECK_EQ(pm_read(&pm, 2, 2) & 1, 0);	/* no timer carry */
 }
