@@ -296,7 +296,8 @@ static u32 put_fadt(struct writer *w, u32 facs, u32 dsdt)
 		.c3_latency = 0xffff,
 		.century = RTC_CENTURY,
 		.iapc_boot_arch = BOOT_LEGACY_DEVICES | BOOT_NO_VGA | BOOT_NO_ASPM,
-		.flags = FADT_WBINVD | FADT_C1 | FADT_NO_SLEEP_BUTTON | FADT_TIMER_32 | FADT_RESET_REG,
+		.flags = FADT_WBINVD | FADT_C1 | FADT_NO_SLEEP_BUTTON | FADT_TIMER_32 |
+			 FADT_RESET_REG,
 		.reset = port(PM_RESET_PORT, 1),
 		.reset_value = PM_RESET_VALUE,
 		.x_dsdt = dsdt,

@@ -90,9 +90,9 @@ static int read_header(struct loader *l)
 		len = sizeof(l->hdr);
 	memcpy(&l->hdr, k->data + SETUP_HEADER, len);
 	if (l->hdr.boot_flag != BOOT_FLAG || l->hdr.header != HEADER_MAGIC)
-		return refuse(l, "the kernel is no bzImage: it has no Linux boot header (give arch/x86/boot/bzImage or /boot/vmlinuz-*)");
+		return refuse(l, "the kernel is no bzImage: give one like /boot/vmlinuz-*");
 	if (l->hdr.version < MIN_VERSION || !(l->hdr.xloadflags & XLF_KERNEL_64))
-		return refuse(l, "the kernel has no 64-bit entry point (boot protocol %u.%u): give an x86-64 bzImage",
+		return refuse(l, "a kernel without 64-bit entry (boot protocol %u.%u)",
 			      l->hdr.version >> 8, l->hdr.version & 0xff);
 	return 0;
 }
@@ -113,7 +113,7 @@ static int place_kernel(struct loader *l)
 		return refuse(l, "the kernel asks for an impossible load address (%#llx)",
 			      l->kernel_gpa);
 	if (!memory_at(l->mem, l->kernel_gpa, need))
-		return refuse(l, "the kernel does not fit into memory: it unpacks to the end of MiB %llu; give more with -m",
+		return refuse(l, "the kernel unpacks up to MiB %llu: give more memory with -m",
 			      (l->kernel_end + MIB(1) - 1) >> 20);
 	to = memory_at(l->mem, l->kernel_gpa, k->len - setup);
 	memcpy(to, k->data + setup, k->len - setup);
@@ -130,7 +130,7 @@ static int place_initrd(struct loader *l)
 	if (top > l->mem->low)
 		top = l->mem->low;
 	if (rd->len > top || align_down(top - rd->len, 4096) < l->kernel_end)
-		return refuse(l, "the initrd (%zu MiB) does not fit above the kernel: give more memory with -m",
+		return refuse(l, "the initrd (%zu MiB) does not fit: give more memory with -m",
 			      (rd->len >> 20) + 1);
 	l->initrd_gpa = align_down(top - rd->len, 4096);
 	memcpy(memory_at(l->mem, l->initrd_gpa, rd->len), rd->data, rd->len);

@@ -268,8 +268,8 @@ static enum exitcode stop_and_wait(int fd, const char *name, const struct stop_o
 	*done = "killed";
 	if (opt->kill_after >= 0)
 		return kill_and_wait(fd, name);
-	say("VM %s has not stopped within %u s (does the guest heed its power button?): `keel kill %s` ends it",
-	    name, STOP_SECONDS, name);
+	say("VM %s has not heeded its power button for %u s (`keel kill %s` ends it)", name,
+	    STOP_SECONDS, name);
 	return EXIT_LAUNCHER;
 }
 

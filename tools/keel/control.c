@@ -70,7 +70,7 @@ bool control_path(char *path, size_t size, const char *name, const char *suffix)
 		return false;
 	n = snprintf(path, size, "%s/%s%s", dir, name, suffix);
 	if (n < 0 || (size_t)n >= size) {
-		say("the path of the control socket is too long: take a shorter --name or KEEL_RUNTIME_DIR");
+		say("the control socket's path is too long: shorten KEEL_RUNTIME_DIR");
 		return false;
 	}
 	return true;

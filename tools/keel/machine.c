@@ -168,7 +168,7 @@ static bool check_host(struct machine *m)
 		return false;
 	}
 	if (info->run_size < sizeof(struct keel_run)) {
-		say("the module's run page is smaller than this launcher's: they do not fit together");
+		say("this launcher is newer than the module: load its keel.ko");
 		return false;
 	}
 	return true;

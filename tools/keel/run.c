@@ -75,7 +75,7 @@ static int take_option(struct session *s, struct cli *cli, int key)
 		return 0;
 	case OPT_NAME:
 		if (!control_name_ok(cli->value))
-			return bad_value(cli, "a name has at most 63 letters, digits, '_', '-', '.' and starts with a letter or digit");
+			return bad_value(cli, "a name has up to 63 letters, digits, '_', '-', '.'");
 		strcpy(s->name, cli->value);
 		s->named = true;
 		return 0;

@@ -16,10 +16,14 @@ typedef __u32 u32;
 typedef __u64 u64;
 typedef __s64 s64;
 
-#define __printf(a, b)	__attribute__((__format__(__printf__, a, b)))
-
+/* A test has these from the kernel's side already. */
+#ifndef BIT
+#define attribute(a)	__attribute__((a))
+#define __printf(a, b)	attribute(format(printf, a, b))
 #define BIT(n)		(1U << (n))
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#endif
+
 #define NS_PER_SEC	1000000000LL
 
 #define KIB(n)		((u64)(n) << 10)

@@ -125,7 +125,7 @@ static void exit_mem(struct machine *m, unsigned int id, struct keel_run *run)
 			     e->access & KEEL_ACCESS_WRITE ? "write" : "read";
 
 	if (e->error)
-		machine_end(m, END_MEMORY, "vCPU %u: %s at gpa %#llx: the host could not provide the page: %s",
+		machine_end(m, END_MEMORY, "vCPU %u: %s at gpa %#llx: the host gave no page: %s",
 			    id, access, e->gpa, strerror(e->error));
 	else
 		machine_end(m, END_MEMORY, "vCPU %u: %s at gpa %#llx: there is no memory",
@@ -158,7 +158,7 @@ static void run(struct machine *m, unsigned int id)
 		if (rc == -EINTR)
 			continue;
 		if (rc == -EIO)
-			machine_end(m, END_BUGGED, "vCPU %u: the module has stopped the VM (a bug in Keel: dmesg has the report)",
+			machine_end(m, END_BUGGED, "vCPU %u: stopped by a bug in Keel: see dmesg",
 				    id);
 		else if (rc < 0)
 			machine_end(m, END_LAUNCHER, "vCPU %u: running it failed: %s", id,

@@ -67,17 +67,16 @@ enum exitcode vm_open_device(struct vm *vm)
 	if (vm->dev < 0) {
 		rc = errno;
 		if (rc == ENOENT || rc == ENXIO || rc == ENODEV)
-			say("there is no " KEEL_DEVICE ": load the module as root (insmod keel.ko)");
+			say("no " KEEL_DEVICE ": load the module as root (insmod keel.ko)");
 		else if (rc == EACCES || rc == EPERM)
-			say("no permission to open " KEEL_DEVICE ": run as root, or give your group access to it");
+			say("no permission for " KEEL_DEVICE ": be root, or chgrp it");
 		else
 			say("cannot open " KEEL_DEVICE ": %s", strerror(rc));
 		return EXIT_UNAVAILABLE;
 	}
 	rc = vm_info(vm->dev, &vm->info, NULL);
 	if (rc < 0) {
-		say(KEEL_DEVICE " does not answer KEEL_INFO (%s): this launcher and the loaded module do not fit together",
-		    strerror(-rc));
+		say("KEEL_INFO: %s: launcher and module do not fit together", strerror(-rc));
 		return EXIT_UNAVAILABLE;
 	}
 	return EXIT_OK;
@@ -89,11 +88,11 @@ static const char *busy_remedy(u32 reason)
 {
 	switch (reason) {
 	case KEEL_BUSY_KVM:
-		return "KVM owns the CPUs: stop its virtual machines or unload it (rmmod kvm_amd, or rmmod kvm_intel)";
+		return "KVM owns the CPUs: stop its VMs, or rmmod kvm_amd (kvm_intel)";
 	case KEEL_BUSY_FOREIGN:
-		return "another hypervisor has switched virtualization on: unload it (dmesg tells what is known)";
+		return "another hypervisor owns the CPUs: unload it (see dmesg)";
 	case KEEL_BUSY_FIRMWARE:
-		return "the firmware has switched virtualization off: enable SVM or VT-x in its setup";
+		return "the firmware keeps it off: enable SVM or VT-x in its setup";
 	default:
 		return "somebody else owns the CPUs (dmesg tells who)";
 	}

@@ -368,5 +368,5 @@ int main(void)
 		KTAP_TEST(pm_sleep), KTAP_TEST(pm_timer), KTAP_TEST(resets), KTAP_TEST(bus),
 	};
 
-	return ktap_main(tests, sizeof(tests) / sizeof(tests[0]));
+	return ktap_main(tests, ARRAY_SIZE(tests));
 }

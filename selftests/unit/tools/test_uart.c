@@ -312,5 +312,5 @@ int main(void)
 		KTAP_TEST(priorities), KTAP_TEST(rts_holds_input), KTAP_TEST(linux_probe),
 	};
 
-	return ktap_main(tests, sizeof(tests) / sizeof(tests[0]));
+	return ktap_main(tests, ARRAY_SIZE(tests));
 }
