@@ -64,6 +64,7 @@ typedef __s64 s64;
 #define __always_inline	inline __attribute__((__always_inline__))
 #endif
 #define __maybe_unused	__attribute__((__unused__))
+#define __printf(f, a)	__attribute__((__format__(printf, f, a)))
 #define __must_check	__attribute__((__warn_unused_result__))
 #define noinline	__attribute__((__noinline__))
 #define __packed	__attribute__((__packed__))

@@ -9,7 +9,7 @@
  *
  *	e->regs, e->ops, e->ctx, e->features		once
  *	e->mode, e->cpl, e->flags			whenever they may have changed
- *	keel_emul_begin(e, bytes, len)			bytes that hardware already fetched, or NULL, 0
+ *	keel_emul_begin(e, bytes, len)		bytes that hardware already fetched, or NULL, 0
  *	r = keel_emul_decode(e);
  *	if (r == KEEL_EMUL_OK)
  *		r = keel_emul_exec(e);
@@ -42,13 +42,13 @@
 
 enum keel_emul_result {
 	KEEL_EMUL_OK = 0,	/* decoded; or, from a callback, done */
-	KEEL_EMUL_DONE = 0,	/* executed: registers and RIP are the next instruction's */
-	KEEL_EMUL_DONE_MORE,	/* a REP has iterations left: RIP is still on it, interrupts may come in */
+	KEEL_EMUL_DONE = 0,	/* executed: RIP is on the next instruction */
+	KEEL_EMUL_DONE_MORE,	/* a REP has iterations left: RIP is on it, let interrupts in */
 	KEEL_EMUL_FAULT,	/* e->exc is to be injected, RIP is on the instruction */
-	KEEL_EMUL_PENDING,	/* a callback waits for the launcher: execute again when it has answered */
-	KEEL_EMUL_RETRY,	/* a locked write lost a race: let the guest, or the emulator, run it again */
-	KEEL_EMUL_UNKNOWN,	/* not emulated: e->bytes has what there is of it, nothing was done */
-	KEEL_EMUL_ERROR,	/* a callback failed for good: the VM is in trouble, not the guest */
+	KEEL_EMUL_PENDING,	/* a callback waits for the launcher: execute again after that */
+	KEEL_EMUL_RETRY,	/* a locked write lost a race: run it again, here or in the guest */
+	KEEL_EMUL_UNKNOWN,	/* not emulated: e->bytes has its bytes, nothing was done */
+	KEEL_EMUL_ERROR,	/* a callback failed for good: not the guest's fault */
 };
 
 enum keel_emul_mode {
@@ -103,7 +103,7 @@ struct keel_emul_segment {
 #define KEEL_SEGA_UNUSABLE	0x10000U	/* a null selector was loaded */
 
 /* What a memory callback is told about an access. */
-#define KEEL_EMUL_ACC_WRITE	0x1U	/* a read: the same bytes are written next, so check for writing */
+#define KEEL_EMUL_ACC_WRITE	0x1U	/* a read: its bytes are written next, check for that */
 #define KEEL_EMUL_ACC_LOCKED	0x2U	/* part of a locked read-modify-write */
 #define KEEL_EMUL_ACC_STACK	0x4U	/* implicit stack access, by PUSH, CALL and the like */
 
@@ -120,7 +120,8 @@ struct keel_emul_ops {
 	/* Instruction bytes. Never crosses a page; @len is 1 to 15. */
 	int (*fetch)(struct keel_emul *e, gva_t lin, void *buf, unsigned int len);
 	int (*read)(struct keel_emul *e, gva_t lin, void *buf, unsigned int len, unsigned int acc);
-	int (*write)(struct keel_emul *e, gva_t lin, const void *buf, unsigned int len, unsigned int acc);
+	int (*write)(struct keel_emul *e, gva_t lin, const void *buf, unsigned int len,
+		     unsigned int acc);
 	/*
 	 * The write of a locked read-modify-write that read @old: RAM is changed atomically and
 	 * only if it still holds @old, else KEEL_EMUL_RETRY; on MMIO it is a write.

@@ -24,8 +24,8 @@ enum keel_paging_mode {
 enum keel_walk_result {
 	KEEL_WALK_OK = 0,
 	KEEL_WALK_FAULT,	/* out->error has the #PF error code */
-	KEEL_WALK_RETRY,	/* an entry changed while its A or D bit was being set: walk again */
-	KEEL_WALK_NOMEM,	/* out->table is not memory: an entry could not be read or written */
+	KEEL_WALK_RETRY,	/* an entry changed under us: walk again */
+	KEEL_WALK_NOMEM,	/* the entry at out->table could not be read or written */
 };
 
 /* The guest's paging state: plain bits, so that the caller can cache it. */
@@ -45,13 +45,13 @@ struct keel_paging {
 #define KEEL_PAGING_F_SMAP	0x010U
 #define KEEL_PAGING_F_PKE	0x020U	/* CR4.PKE, long mode only */
 #define KEEL_PAGING_F_1G	0x040U	/* CPUID offers 1 GiB pages */
-#define KEEL_PAGING_F_PDPTRS	0x080U	/* PAE: pdptr[] holds the entries, memory is not read for them */
+#define KEEL_PAGING_F_PDPTRS	0x080U	/* PAE: the top entries are in pdptr[] */
 
 /* The access that is checked. */
 #define KEEL_WALK_WRITE		0x01U
 #define KEEL_WALK_USER		0x02U	/* CPL 3, and not an implicit supervisor access */
 #define KEEL_WALK_FETCH		0x04U
-#define KEEL_WALK_AC		0x08U	/* RFLAGS.AC lifts SMAP: explicit supervisor access with AC set */
+#define KEEL_WALK_AC		0x08U	/* RFLAGS.AC is set, which lifts SMAP */
 #define KEEL_WALK_NO_AD		0x10U	/* leave A and D bits alone (debuggers, TRANSLATE) */
 
 /* Page-fault error code. */
@@ -63,7 +63,7 @@ struct keel_paging {
 #define KEEL_PF_PKEY		0x20U
 
 /* What the page allows, over all levels; independent of the access that was checked. */
-#define KEEL_WALK_P_WRITE	0x1U	/* every level is writable (supervisor with CR0.WP clear may anyway) */
+#define KEEL_WALK_P_WRITE	0x1U	/* every level is writable */
 #define KEEL_WALK_P_USER	0x2U
 #define KEEL_WALK_P_EXEC	0x4U	/* no level has NX, or NX is off */
 #define KEEL_WALK_P_DIRTY	0x8U	/* the leaf's D bit is set now */

@@ -7,7 +7,8 @@
 #include "emulate/internal.h"
 
 #define X(fn, d, s, fl)		{ .exec = exec_##fn, .flags = (fl), .dst = (d), .src = (s) }
-#define XA(fn, d, s, fl, a)	{ .exec = exec_##fn, .flags = (fl), .dst = (d), .src = (s), .aux = (a) }
+#define XA(fn, d, s, fl, a) \
+	{ .exec = exec_##fn, .flags = (fl), .dst = (d), .src = (s), .aux = (a) }
 #define M		OP_MODRM
 #define B		OP_BYTE
 #define L		OP_LOCK

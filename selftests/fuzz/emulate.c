@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * libFuzzer over the decoder, the executor and the guest page walk: any state, any bytes, callbacks that
- * answer, fault, wait or lose as the input says. Beyond what the sanitizers see it checks the emulator's
- * promises: a length of 1 to 15; nothing committed by what did not end; linear addresses that passed
- * segmentation; the same accesses when run again.
+ * libFuzzer over the decoder, the executor and the guest page walk: any state, any bytes,
+ * callbacks that answer, fault, wait or lose as the input says. Beyond what the sanitizers see
+ * it checks the emulator's promises: a length of 1 to 15; nothing committed by what did not
+ * end; linear addresses that passed segmentation; the same accesses when run again.
  */
 #include <stdlib.h>
 
@@ -254,9 +254,10 @@ static void fuzz_paging(const u8 *data, size_t size)
 		REQUIRE((out.gpa ^ gva) % (1ULL << out.shift) == 0 && out.gpa >> 52 == 0);
 }
 
-int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
+/* The name that libFuzzer calls. */
+int fuzz_one(const u8 *data, size_t size) __asm__("LLVMFuzzerTestOneInput");
 
-int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
+int fuzz_one(const u8 *data, size_t size)
 {
 	if (size < 24)
 		return 0;

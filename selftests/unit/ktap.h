@@ -8,9 +8,9 @@
 #define KEEL_UNIT_KTAP_H
 
 #include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdio.h>
+
+#include "core/pure.h"
 
 struct ktap_test {
 	const char *name;
@@ -26,7 +26,7 @@ static const char *ktap_skipped;
 /* After this many messages of one test the rest is only counted. */
 #define KTAP_MAX_MESSAGES 20
 
-__attribute__((format(printf, 3, 4), unused))
+__printf(3, 4) __maybe_unused
 static void ktap_fail(const char *file, int line, const char *fmt, ...)
 {
 	va_list ap;
@@ -61,14 +61,14 @@ static void ktap_fail(const char *file, int line, const char *fmt, ...)
 })
 
 /* Count cases; the result line tells how many there were. */
-__attribute__((unused))
+__maybe_unused
 static void ktap_cases(unsigned long n)
 {
 	ktap_count += n;
 }
 
 /* The running test cannot run here, and why. */
-__attribute__((unused))
+__maybe_unused
 static void ktap_skip(const char *why)
 {
 	ktap_skipped = why;

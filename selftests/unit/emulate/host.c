@@ -38,7 +38,9 @@ static int translate(struct host *h, u64 lin, unsigned int len, unsigned int acc
 	for (i = 0; i < len; i++) {
 		u64 off = lin + i - h->base;
 
-		kind = off < HOST_PAGES * KEEL_PAGE_SIZE ? h->page[off >> KEEL_PAGE_SHIFT] : HOST_NONE;
+		kind = HOST_NONE;
+		if (off < HOST_PAGES * KEEL_PAGE_SIZE)
+			kind = h->page[off >> KEEL_PAGE_SHIFT];
 		if (kind == HOST_NONE)
 			return keel_emul_fault(&h->e, 14, error, lin + i);
 		if (kind == HOST_RO && acc & KEEL_EMUL_ACC_WRITE)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The decoder's lengths against those of an independent one, binutils' objdump: random encodings in 16-, 32-
- * and 64-bit mode, each in a slot of a file that objdump disassembles.
+ * The decoder's lengths against those of an independent one, binutils' objdump: random
+ * encodings in 16-, 32- and 64-bit mode, each in a slot of a file that objdump disassembles.
  */
 #define _GNU_SOURCE
 #include <stdlib.h>
@@ -94,7 +94,8 @@ static bool run_objdump(const char *machine)
 	fclose(f);
 	memset(objdump_len, 0, sizeof(objdump_len));
 	snprintf(command, sizeof(command),
-		 "objdump -D -w -z --no-show-raw-insn -b binary -m i386 -M %s %s 2>/dev/null", machine, path);
+		 "objdump -Dwz --no-show-raw-insn -b binary -m i386 -M %s %s 2>/dev/null", machine,
+		 path);
 	f = popen(command, "r");
 	while (f && fgets(line, sizeof(line), f)) {
 		char *end;
@@ -136,7 +137,10 @@ static bool only_prefixes(const char *text)
 	return true;
 }
 
-/* Where the two differ by objdump's choice: it also takes FWAIT for a prefix of x87 instructions. */
+/*
+ * Where the two differ by objdump's choice: it also takes FWAIT for a prefix of x87
+ * instructions.
+ */
 static bool excused(const struct keel_emul *e, const char *text)
 {
 	return only_prefixes(text) || (e->insn.map == 0 && e->insn.opcode == 0x9b);

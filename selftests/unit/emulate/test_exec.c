@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The emulator against a table of encodings with expected results (rows.c); each row also with a launcher that
- * makes every access to a device wait once, which must change nothing; and the same operations in one mode
- * against another.
+ * The emulator against a table of encodings with expected results (rows.c); each row also with
+ * a launcher that makes every access to a device wait once, which must change nothing; and the
+ * same operations in one mode against another.
  */
 #define _GNU_SOURCE
 #include <stdlib.h>
@@ -210,8 +210,9 @@ static void log_text(const struct host *h, char *text, size_t size)
 
 static void wrong(const struct row *row, const char *what, u64 is, u64 should)
 {
-	ktap_fail(__FILE__, __LINE__, "mode %u, %s, \"%s\": %s is %#llx, not %#llx", row->mode, row->bytes,
-		  row->before, what, is, should);
+	ktap_fail(__FILE__, __LINE__,
+		  "mode %u, %s, \"%s\": %s is %#llx, not %#llx", row->mode,
+		  row->bytes, row->before, what, is, should);
 }
 
 static void compare(const struct row *row, int r, unsigned int len)
@@ -252,10 +253,14 @@ static void compare(const struct row *row, int r, unsigned int len)
 		}
 	log_text(&host, text, sizeof(text));
 	if (want_has_log && strcmp(text, want_log))
-		ktap_fail(__FILE__, __LINE__, "%s: accesses %s, not %s", row->bytes, text, want_log);
+		ktap_fail(__FILE__, __LINE__, "%s: accesses %s, not %s",
+			  row->bytes, text, want_log);
 }
 
-/* Run one row; with @pending each access to a device waits once, and the instruction is run again. */
+/*
+ * Run one row; with @pending each access to a device waits once, and the instruction is run
+ * again.
+ */
 static void run_row(const struct row *row, bool pending)
 {
 	bool low = row->mode <= KEEL_EMUL_VM86;
@@ -312,9 +317,13 @@ static void table_with_waits(void)
 static void waiting_changes_nothing(void)
 {
 	static const char *const insns[] = {
-		"01 03", "f0 01 03", "87 03", "0f c1 03", "0f b1 03", "a5", "a7", "ab", "ad", "af", "6d", "6f",
-		"ff 33", "8f 03", "ff 03", "0f ba 2b 05", "c1 03 05", "d7", "f7 23", "c8 20 00 02", "c9", "9d",
-		"0f c7 0b", "60", "61",
+		"01 03",    "f0 01 03", "87 03",    "0f c1 03",
+		"0f b1 03", "a5",	"a7",	    "ab",
+		"ad",	    "af",	"6d",	    "6f",
+		"ff 33",    "8f 03",	"ff 03",    "0f ba 2b 05",
+		"c1 03 05", "d7",	"f7 23",    "c8 20 00 02",
+		"c9",	    "9d",	"0f c7 0b", "60",
+		"61",
 	};
 	unsigned int i, j;
 
@@ -410,63 +419,66 @@ static void fetching(void)
 }
 
 /*
- * Each operation with a 32-bit address has the same result in 16- and 32-bit protected mode as in long mode,
- * where a processor has been asked (test_native).
+ * Each operation with a 32-bit address has the same result in 16- and 32-bit protected mode as
+ * in long mode, where a processor has been asked (test_native).
  */
+static int run_in(unsigned int mode, unsigned int map, unsigned int op, unsigned int reg, bool word)
+{
+	unsigned int n = 0, i;
+	u8 insn[16];
+	int r;
+
+	memset(mem, 0, sizeof(mem));
+	for (i = 0; i < 64; i++)
+		mem[0x1000 + i] = (u8)(0x11 * i + op);
+	host_init(&host, mode, 0x100000, mem);
+	for (i = 0; i < 8; i++)
+		host.regs.gpr[i] = 0x81234567 * (i + 3) & 0x7fffffff;
+	host.regs.gpr[KEEL_RBX] = 0x101000;
+	host.regs.gpr[KEEL_RCX] = 0x105;
+	host.regs.gpr[KEEL_RSP] = 0x102000;
+	host.regs.rflags = 0x2d7 & ~(u64)(reg << 4);
+	/* 66 and 67 so that each mode has the same sizes */
+	if (mode == KEEL_EMUL_PROT16 ? !word : word)
+		insn[n++] = 0x66;
+	if (mode != KEEL_EMUL_PROT32)
+		insn[n++] = 0x67;
+	if (map)
+		insn[n++] = 0x0f;
+	insn[n++] = (u8)op;
+	insn[n++] = (u8)(reg << 3 | 3);		/* [rbx] */
+	memset(insn + n, 0x13, 4);
+	r = host_run(&host, 0x400, insn, n + 4);
+	if (host.e.insn.opcode != op || !host.e.insn.mem || host.e.insn.base != KEEL_RBX)
+		return KEEL_EMUL_UNKNOWN;
+	/* Branches, the stack, and MOVSXD are each mode's own. */
+	if (map == 0 && ((op == 0xff && reg >= 2) || op == 0x8f || op == 0x63))
+		return KEEL_EMUL_UNKNOWN;
+	return r;
+}
+
 static void modes_agree(void)
 {
-	unsigned int op, map, reg, size;
+	unsigned int n, m;
 	unsigned long ran = 0;
 
-	for (map = 0; map < 2; map++)
-	for (op = 0; op < 256; op++)
-	for (reg = 0; reg < 8; reg++)
-	for (size = 0; size < 2; size++) {
+	for (n = 0; n < 2 * 256 * 8 * 2; n++) {
+		unsigned int map = n >> 12, op = n >> 4 & 0xff, reg = n >> 1 & 7;
 		struct keel_emul_regs result[3];
 		u8 after[3][64];
-		int r[3];
-		unsigned int m;
+		bool done = true;
 
 		for (m = 0; m < 3; m++) {
-			u8 insn[16];
-			unsigned int n = 0, i;
-
-			memset(mem, 0, sizeof(mem));
-			for (i = 0; i < 64; i++)
-				mem[0x1000 + i] = (u8)(0x11 * i + op);
-			host_init(&host, KEEL_EMUL_PROT16 + m, 0x100000, mem);
-			for (i = 0; i < 8; i++)
-				host.regs.gpr[i] = 0x81234567 * (i + 3) & 0x7fffffff;
-			host.regs.gpr[KEEL_RBX] = 0x101000;
-			host.regs.gpr[KEEL_RCX] = 0x105;
-			host.regs.gpr[KEEL_RSP] = 0x102000;
-			host.regs.rflags = 0x2d7 & ~(u64)(reg << 4);
-			/* 66 and 67 so that each mode has the same sizes */
-			if ((m == 0) != (size == 0))
-				insn[n++] = 0x66;
-			if (m != 1)
-				insn[n++] = 0x67;
-			if (map)
-				insn[n++] = 0x0f;
-			insn[n++] = (u8)op;
-			insn[n++] = (u8)(reg << 3 | 3);		/* [rbx] */
-			memset(insn + n, 0x13, 4);
-			r[m] = host_run(&host, 0x400, insn, n + 4);
+			if (run_in(KEEL_EMUL_PROT16 + m, map, op, reg, n & 1))
+				done = false;
 			result[m] = host.regs;
 			memcpy(after[m], mem + 0x1000, 64);
-			if (host.e.insn.opcode != op || !host.e.insn.mem || host.e.insn.base != KEEL_RBX)
-				r[m] = KEEL_EMUL_UNKNOWN;
-			/* Branches and the stack are each mode's own. */
-			if (op == 0xff && map == 0 && reg >= 2)
-				r[m] = KEEL_EMUL_UNKNOWN;
 		}
-		if (r[0] || r[1] || r[2] || (map == 0 && (op == 0x8f || op == 0x63)))
-			continue;
-		ran++;
-		for (m = 0; m < 2; m++) {
-			CHECK(!memcmp(after[m], after[2], 64), "map %u op %#x reg %u", map, op, reg);
+		ran += done;
+		for (m = 0; done && m < 2; m++) {
+			CHECK(!memcmp(after[m], after[2], 64), "%u %#x/%u", map, op, reg);
 			CHECK(!memcmp(result[m].gpr, result[2].gpr, sizeof(result[m].gpr)),
-			      "map %u op %#x reg %u mode %u", map, op, reg, m);
+			      "%u %#x/%u mode %u", map, op, reg, m);
 			CHECK_EQ(result[m].rflags, result[2].rflags);
 		}
 	}

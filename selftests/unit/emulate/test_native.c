@@ -17,18 +17,9 @@
 #include <sys/ucontext.h>
 #include <unistd.h>
 
+#include "forms.h"
 #include "host.h"
 #include "ktap.h"
-
-#define FL_CF	0x001U
-#define FL_PF	0x004U
-#define FL_AF	0x010U
-#define FL_ZF	0x040U
-#define FL_SF	0x080U
-#define FL_DF	0x400U
-#define FL_OF	0x800U
-#define FL_AC	0x40000U
-#define FL_ARITH (FL_CF | FL_PF | FL_AF | FL_ZF | FL_SF | FL_OF)
 
 /* Fixed and below 4 GiB, so that 32-bit addresses reach it. */
 #define CODE_AT		0x10000000UL
@@ -189,8 +180,10 @@ static bool setup(void)
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
 	unsigned int i;
 
-	code = mmap((void *)CODE_AT, 2 * KEEL_PAGE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC, flags, -1, 0);
-	data = mmap((void *)DATA_AT, HOST_PAGES * KEEL_PAGE_SIZE, PROT_READ | PROT_WRITE, flags, -1, 0);
+	code = mmap((void *)CODE_AT, 2 * KEEL_PAGE_SIZE,
+		    PROT_READ | PROT_WRITE | PROT_EXEC, flags, -1, 0);
+	data = mmap((void *)DATA_AT, HOST_PAGES * KEEL_PAGE_SIZE,
+		    PROT_READ | PROT_WRITE, flags, -1, 0);
 	if (code != (u8 *)CODE_AT || data != (u8 *)DATA_AT)
 		return false;
 	nat = (void *)(code + KEEL_PAGE_SIZE);
@@ -203,140 +196,10 @@ static bool setup(void)
 	return !syscall(SYS_arch_prctl, ARCH_SET_GS, GS_BASE);
 }
 
-/* An instruction to try: its opcode with mandatory prefix, and how to fill in the rest. */
-struct form {
-	const char *name;
-	u8 map;			/* 0, 1: 0F, 2: 0F 38 */
-	u8 op;
-	u16 flags;
-	s8 ext;			/* ModRM reg, or -1: a register */
-	u16 undefined;		/* flags */
-};
-
-#define F_MODRM		0x001
-#define F_IMM8		0x002
-#define F_IMMZ		0x004
-#define F_IMMV		0x008
-#define F_IMM16		0x010
-#define F_LOCKED		0x020
-#define F_MEM		0x040	/* memory only */
-#define F_BITS		0x080	/* the register is a bit offset */
-#define F_SHIFT		0x100	/* count in imm8, CL or 1: undefined flags depend on it */
-#define F_STRING	0x200
-#define F_BYTE		0x400
-#define F_NO66		0x800
-#define F_REP		0x1000	/* F3 is part of the opcode */
-#define F_IMM8Z		0x2000	/* branch distance: BRANCH */
-#define F_STACK		0x4000
-#define F_DIV		0x8000
-
-#define M F_MODRM
-#define B F_BYTE
-#define ALU(nm, n)							\
-	{ nm, 0, 8 * (n), M | B | F_LOCKED, -1, 0 }, { nm, 0, 8 * (n) + 1, M | F_LOCKED, -1, 0 },	\
-	{ nm, 0, 8 * (n) + 2, M | B, -1, 0 }, { nm, 0, 8 * (n) + 3, M, -1, 0 },		\
-	{ nm, 0, 8 * (n) + 4, B | F_IMM8, -1, 0 }, { nm, 0, 8 * (n) + 5, F_IMMZ, -1, 0 },	\
-	{ nm, 0, 0x80, M | B | F_IMM8 | F_LOCKED, n, 0 }, { nm, 0, 0x81, M | F_IMMZ | F_LOCKED, n, 0 }, \
-	{ nm, 0, 0x83, M | F_IMM8 | F_LOCKED, n, 0 }
-#define LOGIC(nm, n)							\
-	{ nm, 0, 8 * (n), M | B | F_LOCKED, -1, FL_AF }, { nm, 0, 8 * (n) + 1, M | F_LOCKED, -1, FL_AF },	\
-	{ nm, 0, 8 * (n) + 2, M | B, -1, FL_AF }, { nm, 0, 8 * (n) + 3, M, -1, FL_AF },	\
-	{ nm, 0, 8 * (n) + 4, B | F_IMM8, -1, FL_AF }, { nm, 0, 8 * (n) + 5, F_IMMZ, -1, FL_AF },	\
-	{ nm, 0, 0x80, M | B | F_IMM8 | F_LOCKED, n, FL_AF }, { nm, 0, 0x81, M | F_IMMZ | F_LOCKED, n, FL_AF }, \
-	{ nm, 0, 0x83, M | F_IMM8 | F_LOCKED, n, FL_AF }
-#define SHIFT(nm, n)							\
-	{ nm, 0, 0xc0, M | B | F_IMM8 | F_SHIFT, n, 0 }, { nm, 0, 0xc1, M | F_IMM8 | F_SHIFT, n, 0 }, \
-	{ nm, 0, 0xd0, M | B | F_SHIFT, n, 0 }, { nm, 0, 0xd1, M | F_SHIFT, n, 0 },	\
-	{ nm, 0, 0xd2, M | B | F_SHIFT, n, 0 }, { nm, 0, 0xd3, M | F_SHIFT, n, 0 }
-#define BITOP(nm, op, n, lk)						\
-	{ nm, 1, op, M | F_BITS | (lk), -1, FL_OF | FL_SF | FL_AF | FL_PF },	\
-	{ nm, 1, 0xba, M | F_IMM8 | (lk), n, FL_OF | FL_SF | FL_AF | FL_PF }
-#define STR2(nm, op)	{ nm, 0, op, F_STRING | B, -1, 0 }, { nm, 0, (op) + 1, F_STRING, -1, 0 }
-#define ALL16(nm, map, op, fl)						\
-	{ nm, map, op, fl, -1, 0 }, { nm, map, (op) + 1, fl, -1, 0 }, { nm, map, (op) + 2, fl, -1, 0 }, \
-	{ nm, map, (op) + 3, fl, -1, 0 }, { nm, map, (op) + 4, fl, -1, 0 }, { nm, map, (op) + 5, fl, -1, 0 }, \
-	{ nm, map, (op) + 6, fl, -1, 0 }, { nm, map, (op) + 7, fl, -1, 0 }, { nm, map, (op) + 8, fl, -1, 0 }, \
-	{ nm, map, (op) + 9, fl, -1, 0 }, { nm, map, (op) + 10, fl, -1, 0 }, { nm, map, (op) + 11, fl, -1, 0 }, \
-	{ nm, map, (op) + 12, fl, -1, 0 }, { nm, map, (op) + 13, fl, -1, 0 }, { nm, map, (op) + 14, fl, -1, 0 }, \
-	{ nm, map, (op) + 15, fl, -1, 0 }
-
-#define U_MUL	(FL_SF | FL_ZF | FL_AF | FL_PF)
-#define U_BSF	(FL_ARITH & ~FL_ZF)
-#define U_CNT	(FL_OF | FL_SF | FL_PF | FL_AF)
-
-static const struct form forms[] = {
-	ALU("add", 0), LOGIC("or", 1), ALU("adc", 2), ALU("sbb", 3), LOGIC("and", 4), ALU("sub", 5),
-	LOGIC("xor", 6),
-	{ "cmp", 0, 0x38, M | B, -1, 0 }, { "cmp", 0, 0x39, M, -1, 0 },
-	{ "cmp", 0, 0x3a, M | B, -1, 0 }, { "cmp", 0, 0x3b, M, -1, 0 },
-	{ "cmp", 0, 0x3c, B | F_IMM8, -1, 0 }, { "cmp", 0, 0x3d, F_IMMZ, -1, 0 },
-	{ "cmp", 0, 0x80, M | B | F_IMM8, 7, 0 }, { "cmp", 0, 0x81, M | F_IMMZ, 7, 0 },
-	{ "cmp", 0, 0x83, M | F_IMM8, 7, 0 },
-	{ "test", 0, 0x84, M | B, -1, FL_AF }, { "test", 0, 0x85, M, -1, FL_AF },
-	{ "test", 0, 0xa8, B | F_IMM8, -1, FL_AF }, { "test", 0, 0xa9, F_IMMZ, -1, FL_AF },
-	{ "test", 0, 0xf6, M | B | F_IMM8, 0, FL_AF }, { "test", 0, 0xf7, M | F_IMMZ, 0, FL_AF },
-	{ "test/1", 0, 0xf6, M | B | F_IMM8, 1, FL_AF },
-	{ "not", 0, 0xf6, M | B | F_LOCKED, 2, 0 }, { "not", 0, 0xf7, M | F_LOCKED, 2, 0 },
-	{ "neg", 0, 0xf6, M | B | F_LOCKED, 3, 0 }, { "neg", 0, 0xf7, M | F_LOCKED, 3, 0 },
-	{ "mul", 0, 0xf6, M | B, 4, U_MUL }, { "mul", 0, 0xf7, M, 4, U_MUL },
-	{ "imul", 0, 0xf6, M | B, 5, U_MUL }, { "imul", 0, 0xf7, M, 5, U_MUL },
-	{ "div", 0, 0xf6, M | B | F_DIV, 6, FL_ARITH }, { "div", 0, 0xf7, M | F_DIV, 6, FL_ARITH },
-	{ "idiv", 0, 0xf6, M | B | F_DIV, 7, FL_ARITH }, { "idiv", 0, 0xf7, M | F_DIV, 7, FL_ARITH },
-	{ "imul2", 1, 0xaf, M, -1, U_MUL }, { "imul3", 0, 0x69, M | F_IMMZ, -1, U_MUL },
-	{ "imul3", 0, 0x6b, M | F_IMM8, -1, U_MUL },
-	{ "inc", 0, 0xfe, M | B | F_LOCKED, 0, 0 }, { "inc", 0, 0xff, M | F_LOCKED, 0, 0 },
-	{ "dec", 0, 0xfe, M | B | F_LOCKED, 1, 0 }, { "dec", 0, 0xff, M | F_LOCKED, 1, 0 },
-	SHIFT("rol", 0), SHIFT("ror", 1), SHIFT("rcl", 2), SHIFT("rcr", 3), SHIFT("shl", 4),
-	SHIFT("shr", 5), SHIFT("sal", 6), SHIFT("sar", 7),
-	{ "shld", 1, 0xa4, M | F_IMM8 | F_SHIFT, -1, 0 }, { "shld", 1, 0xa5, M | F_SHIFT, -1, 0 },
-	{ "shrd", 1, 0xac, M | F_IMM8 | F_SHIFT, -1, 0 }, { "shrd", 1, 0xad, M | F_SHIFT, -1, 0 },
-	{ "mov", 0, 0x88, M | B, -1, 0 }, { "mov", 0, 0x89, M, -1, 0 },
-	{ "mov", 0, 0x8a, M | B, -1, 0 }, { "mov", 0, 0x8b, M, -1, 0 },
-	{ "mov", 0, 0xc6, M | B | F_IMM8, 0, 0 }, { "mov", 0, 0xc7, M | F_IMMZ, 0, 0 },
-	{ "mov", 0, 0xb0, B | F_IMM8, -1, 0 }, { "mov", 0, 0xb7, B | F_IMM8, -1, 0 },
-	{ "mov", 0, 0xb8, F_IMMV, -1, 0 }, { "mov", 0, 0xbf, F_IMMV, -1, 0 },
-	{ "movzx", 1, 0xb6, M, -1, 0 }, { "movzx", 1, 0xb7, M, -1, 0 },
-	{ "movsx", 1, 0xbe, M, -1, 0 }, { "movsx", 1, 0xbf, M, -1, 0 },
-	{ "movsxd", 0, 0x63, M, -1, 0 },
-	{ "movnti", 1, 0xc3, M | F_MEM | F_NO66, -1, 0 },
-	{ "movbe", 2, 0xf0, M | F_MEM, -1, 0 }, { "movbe", 2, 0xf1, M | F_MEM, -1, 0 },
-	{ "xchg", 0, 0x86, M | B | F_LOCKED, -1, 0 }, { "xchg", 0, 0x87, M | F_LOCKED, -1, 0 },
-	{ "xchg", 0, 0x90, 0, -1, 0 }, { "xchg", 0, 0x93, 0, -1, 0 },
-	{ "xadd", 1, 0xc0, M | B | F_LOCKED, -1, 0 }, { "xadd", 1, 0xc1, M | F_LOCKED, -1, 0 },
-	{ "cmpxchg", 1, 0xb0, M | B | F_LOCKED, -1, 0 }, { "cmpxchg", 1, 0xb1, M | F_LOCKED, -1, 0 },
-	{ "cmpxchg8b", 1, 0xc7, M | F_LOCKED, 1, 0 },
-	BITOP("bt", 0xa3, 4, 0), BITOP("bts", 0xab, 5, F_LOCKED), BITOP("btr", 0xb3, 6, F_LOCKED),
-	BITOP("btc", 0xbb, 7, F_LOCKED),
-	{ "bsf", 1, 0xbc, M, -1, U_BSF }, { "bsr", 1, 0xbd, M, -1, U_BSF },
-	{ "tzcnt", 1, 0xbc, M | F_REP, -1, U_CNT }, { "lzcnt", 1, 0xbd, M | F_REP, -1, U_CNT },
-	{ "popcnt", 1, 0xb8, M | F_REP, -1, 0 },
-	ALL16("setcc", 1, 0x90, M | B), ALL16("cmovcc", 1, 0x40, M), ALL16("jcc", 0, 0x70, F_IMM8Z | F_NO66),
-	{ "jmp", 0, 0xeb, F_IMM8Z | F_NO66, -1, 0 },
-	{ "loopne", 0, 0xe0, F_IMM8Z | F_NO66, -1, 0 }, { "loope", 0, 0xe1, F_IMM8Z | F_NO66, -1, 0 },
-	{ "loop", 0, 0xe2, F_IMM8Z | F_NO66, -1, 0 }, { "jrcxz", 0, 0xe3, F_IMM8Z | F_NO66, -1, 0 },
-	{ "push", 0, 0x50, F_STACK, -1, 0 }, { "push", 0, 0x54, F_STACK, -1, 0 },
-	{ "pop", 0, 0x58, F_STACK, -1, 0 }, { "pop", 0, 0x5c, F_STACK, -1, 0 },
-	{ "push", 0, 0xff, M | F_STACK, 6, 0 }, { "pop", 0, 0x8f, M | F_STACK, 0, 0 },
-	{ "push", 0, 0x68, F_IMMZ | F_STACK, -1, 0 }, { "push", 0, 0x6a, F_IMM8 | F_STACK, -1, 0 },
-	{ "pushf", 0, 0x9c, F_STACK, -1, 0 },
-	{ "enter", 0, 0xc8, F_IMM16 | F_IMM8 | F_STACK, -1, 0 }, { "leave", 0, 0xc9, F_STACK, -1, 0 },
-	{ "call", 0, 0xff, M | F_STACK | F_NO66, 2, 0 }, { "jmp", 0, 0xff, M | F_STACK | F_NO66, 4, 0 },
-	{ "ret", 0, 0xc3, F_STACK | F_NO66, -1, 0 }, { "ret", 0, 0xc2, F_IMM16 | F_STACK | F_NO66, -1, 0 },
-	STR2("movs", 0xa4), STR2("cmps", 0xa6), STR2("stos", 0xaa), STR2("lods", 0xac), STR2("scas", 0xae),
-	{ "lea", 0, 0x8d, M | F_MEM, -1, 0 },
-	{ "cbw", 0, 0x98, 0, -1, 0 }, { "cwd", 0, 0x99, 0, -1, 0 },
-	{ "bswap", 1, 0xc8, F_NO66, -1, 0 }, { "bswap", 1, 0xcd, F_NO66, -1, 0 },
-	{ "clc", 0, 0xf8, 0, -1, 0 }, { "stc", 0, 0xf9, 0, -1, 0 }, { "cmc", 0, 0xf5, 0, -1, 0 },
-	{ "cld", 0, 0xfc, 0, -1, 0 }, { "std", 0, 0xfd, 0, -1, 0 },
-	{ "sahf", 0, 0x9e, 0, -1, 0 }, { "lahf", 0, 0x9f, 0, -1, 0 },
-	{ "xlat", 0, 0xd7, B, -1, 0 },
-	{ "nop", 1, 0x1f, M, 0, 0 }, { "clflush", 1, 0xae, M | F_MEM | F_NO66, 7, 0 },
-	{ "fe/2", 0, 0xfe, M | B, 2, 0 }, { "ff/7", 0, 0xff, M, 7, 0 }, { "ba/0", 1, 0xba, M | F_IMM8, 0, 0 },
-};
-
 static struct host host;
 static u8 insn[24];
 static unsigned int insn_len;
+static u8 insn_op;
 static bool insn_rexw, insn_66, insn_lock, insn_67, insn_gs;
 
 static void byte(unsigned int b)
@@ -390,7 +253,8 @@ static unsigned int operand_size(const struct form *f)
 /* ModRM, SIB and displacement of a memory operand at @at, setting the registers that address it. */
 static void put_memory(u64 at, unsigned int reg, u8 *rex, u8 *tail, unsigned int *ntail)
 {
-	unsigned int base = (unsigned int)below(16), index = (unsigned int)below(16), scale = below(4);
+	unsigned int base = (unsigned int)below(16),
+		     index = (unsigned int)below(16), scale = below(4);
 	unsigned int mod = (unsigned int)below(3), n = 0;
 	bool sib = (base & 7) == 4 || below(2), has_index;
 	u64 *gpr = nat->in, ea = at - (insn_gs ? GS_BASE : 0), rest;
@@ -479,23 +343,24 @@ static void special_state(const struct form *f, u64 at)
 		if (below(2))
 			memset(before + KEEL_PAGE_SIZE, (int)rnd(), 2 * KEEL_PAGE_SIZE);
 	}
-	if (f->map == 0 && (f->op & 0xfc) == 0xe0 && below(2))
+	if (f->map == 0 && (insn_op & 0xfc) == 0xe0 && below(2))
 		gpr[KEEL_RCX] = below(3);
-	if (f->map == 0 && f->op == 0xd7)
+	if (f->map == 0 && insn_op == 0xd7)
 		gpr[KEEL_RBX] = target(1) - (gpr[KEEL_RAX] & 0xff) - (insn_gs ? GS_BASE : 0);
-	if (f->map == 0 && (f->op == 0xc8 || f->op == 0xc9))
+	if (f->map == 0 && (insn_op == 0xc8 || insn_op == 0xc9))
 		gpr[KEEL_RBP] = target(8);
 	/* A branch that goes somewhere has to go to the one place that is prepared for it. */
-	if (f->map == 0 && (f->op == 0xc2 || f->op == 0xc3)) {
-		u64 to = CODE_AT + HOLE_AT + insn_len + (f->op == 0xc2 ? 2 : 0) + BRANCH;
+	if (f->map == 0 && (insn_op == 0xc2 || insn_op == 0xc3)) {
+		u64 to = CODE_AT + HOLE_AT + insn_len + (insn_op == 0xc2 ? 2 : 0) + BRANCH;
 
 		gpr[KEEL_RSP] = DATA_AT + KEEL_PAGE_SIZE + 8 * below(900);
 		memcpy(before + (gpr[KEEL_RSP] - DATA_AT), &to, 8);
 	}
 	/* Some compares should succeed. */
-	if (f->map == 1 && (f->op & 0xfe) == 0xb0 && below(2) && at - DATA_AT < sizeof(before) - 8)
+	if (f->map == 1 && (insn_op & 0xfe) == 0xb0 && below(2) &&
+	    at - DATA_AT < sizeof(before) - 8)
 		memcpy(&gpr[KEEL_RAX], before + (at - DATA_AT), 8);
-	if (f->map == 1 && f->op == 0xc7 && below(2) && at - DATA_AT < sizeof(before) - 16) {
+	if (f->map == 1 && insn_op == 0xc7 && below(2) && at - DATA_AT < sizeof(before) - 16) {
 		unsigned int half = insn_rexw ? 8 : 4;
 
 		memcpy(&gpr[KEEL_RAX], before + (at - DATA_AT), half);
@@ -512,7 +377,9 @@ static void special_state(const struct form *f, u64 at)
 /* Make up one instruction of a form and the state it runs on. False if it is not to be run. */
 static bool make_case(const struct form *f)
 {
-	unsigned int reg = f->ext >= 0 ? (unsigned int)f->ext : (unsigned int)below(16), size, ntail = 0;
+	unsigned int reg = f->ext >= 0 ? (unsigned int)f->ext :
+					 (unsigned int)below(16),
+		     size, ntail = 0;
 	u8 rex = 0, tail[16];
 	u64 at = 0, imm = rnd();
 	bool mem = f->flags & F_MODRM && (f->flags & F_MEM || below(4));
@@ -541,12 +408,12 @@ static bool make_case(const struct form *f)
 	if (f->flags & F_REP)
 		byte(0xf3);
 	size = operand_size(f);
-	if (f->map == 1 && f->op == 0xc7)
+	if (f->map == 1 && insn_op == 0xc7)
 		size = insn_rexw ? 16 : 8;
 	if (f->flags & F_MODRM) {
 		if (mem) {
 			/* No split locks: the host may make them slow. */
-			bool locked = insn_lock || (f->op & 0xfe) == 0x86 || size == 16;
+			bool locked = insn_lock || (insn_op & 0xfe) == 0x86 || size == 16;
 
 			at = target(locked && !(size == 16 && !below(4)) ? size : 1);
 			put_memory(at, reg, &rex, tail, &ntail);
@@ -559,7 +426,7 @@ static bool make_case(const struct form *f)
 			tail[0] = 0xc0 | (reg & 7) << 3 | (rm & 7);
 			ntail = 1;
 			/* A branch to a register goes anywhere. */
-			if (f->op == 0xff && (f->ext == 2 || f->ext == 4))
+			if (insn_op == 0xff && (f->ext == 2 || f->ext == 4))
 				return false;
 		}
 	} else if (!below(4)) {
@@ -573,13 +440,13 @@ static bool make_case(const struct form *f)
 		byte(0x0f);
 	if (f->map == 2)
 		byte(0x38);
-	byte(f->op);
+	byte(insn_op);
 	memcpy(insn + insn_len, tail, ntail);
 	insn_len += ntail;
 	if (f->flags & F_IMM16)
-		little(f->op == 0xc8 ? imm & 0xff : imm & 0xfff8, 2);
+		little(insn_op == 0xc8 ? imm & 0xff : imm & 0xfff8, 2);
 	if (f->flags & F_IMM8)
-		little(f->op == 0xc8 && f->map == 0 ? imm & 3 : imm >> 16, 1);
+		little(insn_op == 0xc8 && f->map == 0 ? imm & 3 : imm >> 16, 1);
 	if (f->flags & F_IMM8Z)
 		little(BRANCH, 1);
 	if (f->flags & F_IMMZ)
@@ -590,7 +457,7 @@ static bool make_case(const struct form *f)
 		return false;
 	special_state(f, at);
 	/* Branches through memory go to the prepared place, if the memory is there. */
-	if (f->op == 0xff && f->map == 0 && (f->ext == 2 || f->ext == 4)) {
+	if (insn_op == 0xff && f->map == 0 && (f->ext == 2 || f->ext == 4)) {
 		u64 to = CODE_AT + HOLE_AT + insn_len + BRANCH, off = at - DATA_AT;
 
 		if (off < KEEL_PAGE_SIZE || off > sizeof(before) - 8 || insn_67 || insn_gs)
@@ -609,7 +476,7 @@ static unsigned int undefined_flags(const struct form *f)
 		return f->undefined;
 	if (f->flags & F_IMM8)
 		count = insn[insn_len - 1];
-	else if (f->map == 0 && (f->op & 0xfe) == 0xd0)
+	else if (f->map == 0 && (insn_op & 0xfe) == 0xd0)
 		count = 1;
 	else
 		count = nat->in[KEEL_RCX] & 0xff;
@@ -632,11 +499,16 @@ static bool undefined_result(const struct form *f)
 
 static unsigned long undefined_differ, faults_seen[32], ran;
 
-static void show(const struct form *f, const char *what)
+__printf(2, 3)
+static void show(const struct form *f, const char *fmt, ...)
 {
-	char hex[64];
+	char hex[64], what[200];
 	unsigned int i, n = 0;
+	va_list ap;
 
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
 	for (i = 0; i < insn_len; i++)
 		n += (unsigned int)snprintf(hex + n, sizeof(hex) - n, "%02x ", insn[i]);
 	ktap_fail(__FILE__, __LINE__, "%s: %s: %s", f->name, hex, what);
@@ -648,24 +520,24 @@ static void show(const struct form *f, const char *what)
  */
 static bool is_enter(const struct form *f)
 {
-	return f->map == 0 && f->op == 0xc8;
+	return f->map == 0 && insn_op == 0xc8;
 }
 
 /* CALL, JMP and RET. A CALL whose target faults may have pushed. */
 static bool is_indirect(const struct form *f)
 {
-	return f->map == 0 && ((f->op == 0xff && (f->ext == 2 || f->ext == 4)) ||
-			       (f->op & 0xfe) == 0xc2);
+	return f->map == 0 && ((insn_op == 0xff && (f->ext == 2 || f->ext == 4)) ||
+			       (insn_op & 0xfe) == 0xc2);
 }
 
 static void compare_fault(const struct form *f, int r)
 {
-	char text[200];
+	const struct keel_emul_exception *exc = &host.e.exc;
+	bool faulted = nat->vector != ~0ULL;
 
-	if ((r == KEEL_EMUL_FAULT) != (nat->vector != ~0ULL) || (r && r != KEEL_EMUL_FAULT)) {
-		snprintf(text, sizeof(text), "native vector %lld error %#llx cr2 %#llx, emulated result %d vector %u",
-			 (long long)nat->vector, nat->error, nat->cr2, r, host.e.exc.vector);
-		show(f, text);
+	if (faulted ? r != KEEL_EMUL_FAULT : r != KEEL_EMUL_DONE) {
+		show(f, "native vector %lld error %#llx cr2 %#llx, emulated result %d vector %u",
+		     (long long)nat->vector, nat->error, nat->cr2, r, exc->vector);
 		return;
 	}
 	if (r == KEEL_EMUL_DONE) {
@@ -678,50 +550,48 @@ static void compare_fault(const struct form *f, int r)
 	faults_seen[nat->vector & 31]++;
 	if (is_enter(f))
 		return;
-	if (nat->vector != host.e.exc.vector || nat->error != host.e.exc.error ||
-	    (nat->vector == 14 && nat->cr2 != host.e.exc.cr2)) {
-		snprintf(text, sizeof(text), "native vector %llu error %#llx cr2 %#llx, emulated %u %#x %#llx",
-			 nat->vector, nat->error, nat->cr2, host.e.exc.vector, host.e.exc.error,
-			 host.e.exc.cr2);
-		show(f, text);
-	}
+	if (nat->vector != exc->vector || nat->error != exc->error ||
+	    (nat->vector == 14 && nat->cr2 != exc->cr2))
+		show(f, "native vector %llu error %#llx cr2 %#llx, emulated %u %#x %#llx",
+		     nat->vector, nat->error, nat->cr2, exc->vector, exc->error, exc->cr2);
 	if (host.regs.rip != nat->rip)
 		show(f, "RIP of the fault differs");
 }
 
+static void compare_flags(const struct form *f, bool faulted)
+{
+	u64 flags = faulted ? nat->fault_flags : nat->out_flags;
+	u64 differ = (flags ^ host.regs.rflags) & (FL_ARITH | FL_DF);
+
+	if (differ & ~(u64)undefined_flags(f)) {
+		show(f, "flags were %#llx, native %#llx, emulated %#llx", nat->in_flags, flags,
+		     host.regs.rflags);
+	} else if (differ) {
+		undefined_differ++;
+		if (getenv("KEEL_SHOW_UNDEFINED"))
+			show(f, "undefined: were %#llx, native %#llx, emulated %#llx",
+			     nat->in_flags, flags, host.regs.rflags);
+	}
+}
+
 static void compare_state(const struct form *f, int r)
 {
-	u64 flags = r ? nat->fault_flags : nat->out_flags, mask = FL_ARITH | FL_DF;
-	unsigned int i, undefined = undefined_flags(f);
-	char text[200];
+	unsigned int i;
 
 	for (i = 0; i < 16; i++) {
 		u64 differ = nat->out[i] ^ host.regs.gpr[i];
 
 		/*
-		 * Some processors have cut the 32-bit registers of a REP when its first
-		 * iteration faults.
+		 * Some processors have cut the 32-bit registers of a REP when its first iteration
+		 * faults.
 		 */
 		if (r && f->flags & F_STRING && insn_67)
 			differ = (u32)differ;
-		if (!differ)
-			continue;
-		snprintf(text, sizeof(text), "r%u was %#llx, native %#llx, emulated %#llx", i, nat->in[i],
-			 nat->out[i], host.regs.gpr[i]);
-		show(f, text);
+		if (differ)
+			show(f, "r%u was %#llx, native %#llx, emulated %#llx", i, nat->in[i],
+			     nat->out[i], host.regs.gpr[i]);
 	}
-	if ((flags ^ host.regs.rflags) & mask & ~undefined) {
-		snprintf(text, sizeof(text), "flags were %#llx, native %#llx, emulated %#llx",
-			 nat->in_flags, flags, host.regs.rflags);
-		show(f, text);
-	} else if (((flags ^ host.regs.rflags) & mask) && !r) {
-		undefined_differ++;
-		if (getenv("KEEL_SHOW_UNDEFINED")) {
-			snprintf(text, sizeof(text), "undefined: were %#llx, native %#llx, emulated %#llx",
-				 nat->in_flags, flags, host.regs.rflags);
-			show(f, text);
-		}
-	}
+	compare_flags(f, r);
 	if (!(r && (is_enter(f) || is_indirect(f))) &&
 	    memcmp(data + KEEL_PAGE_SIZE, shadow + KEEL_PAGE_SIZE, 3 * KEEL_PAGE_SIZE))
 		show(f, "memory differs");
@@ -729,7 +599,7 @@ static void compare_state(const struct form *f, int r)
 
 static void run_case(const struct form *f)
 {
-	bool pushf = f->map == 0 && f->op == 0x9c;
+	bool pushf = f->map == 0 && insn_op == 0x9c;
 	int r;
 
 	if (pushf)	/* what else is in there is the host's */
@@ -782,10 +652,12 @@ static void same_as_processor(void)
 {
 	unsigned int i, n;
 
-	for (i = 0; i < ARRAY_SIZE(forms); i++)
-		for (n = 0; n < rounds; n++)
+	for (i = 0; i < nr_forms; i++)
+		for (n = 0; n < rounds * (forms[i].more + 1U); n++) {
+			insn_op = (u8)(forms[i].op + n % (forms[i].more + 1U));
 			if (make_case(&forms[i]))
 				run_case(&forms[i]);
+		}
 	printf("# flags that are undefined differed in %lu cases\n", undefined_differ);
 }
 
@@ -799,7 +671,7 @@ static void all_faults_met(void)
 		printf("# vector %u: %lu\n", vectors[i], faults_seen[vectors[i]]);
 		CHECK(faults_seen[vectors[i]] > 10, "vector %u", vectors[i]);
 	}
-	CHECK(ran > 100UL * ARRAY_SIZE(forms));
+	CHECK(ran > 100UL * nr_forms);
 }
 
 int main(int argc, char **argv)

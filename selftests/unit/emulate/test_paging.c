@@ -13,7 +13,7 @@
 #define D	0x40ULL
 #define PS	0x80ULL
 #define G	0x100ULL
-#define NX	(1ULL << 63)
+#define NX	BIT_ULL(63)
 
 #define PAGES	16
 
@@ -74,7 +74,9 @@ static int walk(u64 gva, unsigned int access)
 static void reset(u8 mode, u16 flags)
 {
 	memset(mem, 0, sizeof(mem));
-	paging = (struct keel_paging){ .cr3 = 0x1000, .mode = mode, .flags = flags, .maxphyaddr = 40 };
+	paging = (struct keel_paging){
+		.cr3 = 0x1000, .mode = mode, .flags = flags, .maxphyaddr = 40
+	};
 	reads = 0;
 	writes = 0;
 	lose_race = false;
@@ -101,7 +103,8 @@ static void expect_fault(u64 gva, unsigned int access, u32 error)
 
 	ktap_cases(1);
 	if (CHECK(r == KEEL_WALK_FAULT, "result %d, gva %#llx", r, gva))
-		CHECK(out.error == error, "error %#x, not %#x, access %#x", out.error, error, access);
+		CHECK(out.error == error, "error %#x, not %#x, access %#x",
+		      out.error, error, access);
 }
 
 static void expect_gpa(u64 gva, unsigned int access, gpa_t gpa, unsigned int shift)
@@ -177,7 +180,8 @@ static void pae(void)
 	expect_gpa(gva, 0, 0x98765678, 12);
 	CHECK_EQ(mem[1][4], 0x2000 | P);
 	CHECK_EQ(mem[2][0x12345678 >> 21], 0x3000 | P | W | U | A);
-	expect_fault(gva, KEEL_WALK_WRITE | KEEL_WALK_USER, KEEL_PF_PRESENT | KEEL_PF_WRITE | KEEL_PF_USER);
+	expect_fault(gva, KEEL_WALK_WRITE | KEEL_WALK_USER,
+		     KEEL_PF_PRESENT | KEEL_PF_WRITE | KEEL_PF_USER);
 	mem[2][0x12345678 >> 21] = 0x98600000 | P | W | U | PS;
 	expect_gpa(gva, KEEL_WALK_WRITE, 0x98745678, 21);
 	mem[2][0x12345678 >> 21] |= 1ULL << 52;
@@ -229,11 +233,10 @@ static void legacy(void)
 static void rights(void)
 {
 	const u64 gva = 0x7f1234567123ULL;
-	unsigned int page, access, flags;
+	unsigned int n;
 
-	for (page = 0; page < 8; page++)
-	for (access = 0; access < 16; access++)
-	for (flags = 0; flags < 16; flags++) {
+	for (n = 0; n < 8 * 16 * 16; n++) {
+		unsigned int page = n & 7, access = n >> 3 & 15, flags = n >> 7;
 		bool pw = page & 1, pu = page & 2, px = !(page & 4);
 		bool wr = access & 1, us = access & 2, fe = access & 4, ac = access & 8;
 		bool wp = flags & 1, nxe = flags & 2, smep = flags & 4, smap = flags & 8;
@@ -242,8 +245,11 @@ static void rights(void)
 
 		if ((wr && fe) || (!nxe && !px))
 			continue;
-		reset(KEEL_PAGING_4LEVEL, (wp ? KEEL_PAGING_F_WP : 0) | (nxe ? KEEL_PAGING_F_NXE : 0) |
-		      (smep ? KEEL_PAGING_F_SMEP : 0) | (smap ? KEEL_PAGING_F_SMAP : 0));
+		reset(KEEL_PAGING_4LEVEL,
+		      (wp ? KEEL_PAGING_F_WP : 0) |
+			      (nxe ? KEEL_PAGING_F_NXE : 0) |
+			      (smep ? KEEL_PAGING_F_SMEP : 0) |
+			      (smap ? KEEL_PAGING_F_SMAP : 0));
 		map4(gva, 0x5000, P | (pw ? W : 0) | (pu ? U : 0) | (px ? 0 : NX), 1, 4);
 		if (us)
 			allowed = pu && (!wr || pw) && (!fe || px);
@@ -289,12 +295,12 @@ static void reserved(void)
 {
 	const u64 gva = 0x123456789000ULL;
 	const u32 error = KEEL_PF_PRESENT | KEEL_PF_RSVD;
-	unsigned int page, bit;
+	unsigned int n, bit;
 
-	for (page = 1; page <= 4; page++)
-	for (bit = 12; bit < 64; bit++) {
-		unsigned int index = gva >> (12 + 9 * (4 - page)) & 511;
+	for (n = 0; n < 4 * 64; n++) {
+		unsigned int page = 1 + n / 64, index = gva >> (12 + 9 * (4 - page)) & 511;
 
+		bit = n % 64;
 		reset(KEEL_PAGING_4LEVEL, 0);
 		map4(gva, 0x5000, P | W | U, 1, 4);
 		if (bit >= 40 && bit < 52) {
