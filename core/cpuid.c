@@ -99,7 +99,7 @@ int keel_cpuid_setup(void)
 	host.read = host_read;
 	host.xcr0 = keel_host_xcr0;
 	host.xsave_size = keel_xsave_size;
-	host.phys_bits = boot_cpu_data.x86_phys_bits;
+	host.phys_bits = keel_gpa_bits();
 	host.spec_ctrl = host_spec_ctrl();
 	host.ibpb = boot_cpu_has(X86_FEATURE_IBPB);
 	nr_supported = keel_cpuid_build(&host, supported, ARRAY_SIZE(supported));

@@ -157,7 +157,7 @@ static long dev_get_info(struct dev_ctx *ctx, void *arg)
 		info->features = KEEL_FEATS_ALL;
 		info->cpu_caps = keel_backend->caps();
 	}
-	info->gpa_bits = boot_cpu_data.x86_phys_bits;
+	info->gpa_bits = keel_gpa_bits();
 	info->tsc_khz = tsc_khz;
 	info->xsave_size = keel_xsave_size;
 	info->xcr0 = keel_host_xcr0;
@@ -381,10 +381,11 @@ static const struct dev_call vm_calls[] = {
 		.flags = CALL_LOCK | CALL_OUT_FAILED, .fn = vm_routes },
 	[_IOC_NR(KEEL_IRQFD) - VM_FIRST] = {
 		CALL_RESERVED(keel_irqfd, KEEL_IRQFD_DEASSIGN | KEEL_IRQFD_RESAMPLE),
-		.fn = vm_irqfd },
+		.flags = CALL_LOCK, .fn = vm_irqfd },
 	[_IOC_NR(KEEL_IOEVENTFD) - VM_FIRST] = {
 		CALL(keel_ioeventfd, KEEL_IOEVENTFD_DEASSIGN | KEEL_IOEVENTFD_PIO |
-				     KEEL_IOEVENTFD_MATCH), .fn = vm_ioeventfd },
+				     KEEL_IOEVENTFD_MATCH),
+		.flags = CALL_LOCK, .fn = vm_ioeventfd },
 	[_IOC_NR(KEEL_CPUID_SET) - VM_FIRST] = {
 		CALL(keel_cpuid, 0),
 		ARRAY(keel_cpuid, entries, keel_cpuid_entry, 0, KEEL_MAX_CPUID),

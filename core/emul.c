@@ -182,6 +182,13 @@ static int fragment(struct keel_vcpu *vcpu, gpa_t gpa, u64 *val, u32 len, bool w
 	return KEEL_EMUL_OK;
 }
 
+/* The launcher's own memory is not there: the exit tells where. */
+static int memory_error(struct keel_vcpu *vcpu, gpa_t gpa, u32 access)
+{
+	vcpu->mem_error = (struct keel_exit_mem){ .gpa = gpa, .access = access, .error = EFAULT };
+	return KEEL_EMUL_ERROR;
+}
+
 /* An access that lies within one page: memory, or MMIO in pieces of up to 8 bytes. */
 static int access_page(struct keel_vcpu *vcpu, gpa_t gpa, void *buf, u32 len, bool write)
 {
@@ -189,7 +196,7 @@ static int access_page(struct keel_vcpu *vcpu, gpa_t gpa, void *buf, u32 len, bo
 			  keel_guest_read(vcpu->vm, gpa, buf, len);
 
 	if (err == -EFAULT)
-		return KEEL_EMUL_ERROR;
+		return memory_error(vcpu, gpa, write ? KEEL_ACCESS_WRITE : KEEL_ACCESS_READ);
 	if (!err)
 		return KEEL_EMUL_OK;
 	while (len) {
@@ -234,7 +241,10 @@ static int emul_fetch(struct keel_emul *e, gva_t lin, void *buf, unsigned int le
 
 	if (r != KEEL_EMUL_OK)
 		return r;
-	return keel_guest_read(emul_vcpu(e)->vm, gpa, buf, len) ? KEEL_EMUL_ERROR : KEEL_EMUL_OK;
+	r = keel_guest_read(emul_vcpu(e)->vm, gpa, buf, len);
+	if (r == -EFAULT)
+		return memory_error(emul_vcpu(e), gpa, KEEL_ACCESS_EXEC);
+	return r ? KEEL_EMUL_ERROR : KEEL_EMUL_OK;
 }
 
 static int emul_read(struct keel_emul *e, gva_t lin, void *buf, unsigned int len, unsigned int acc)
@@ -336,6 +346,7 @@ static void emul_begin(struct keel_vcpu *vcpu, const struct keel_exit *exit)
 	u32 has = vcpu->vm->guest_has;
 
 	keel_need(vcpu, EMUL_GROUPS);
+	vcpu->mem_error.error = 0;
 	e->regs = &vcpu->regs;
 	e->ops = &emul_ops;
 	e->ctx = vcpu;
@@ -432,6 +443,11 @@ static int emul_result(struct keel_vcpu *vcpu, int r, const struct keel_exit *ex
 	case KEEL_EMUL_UNKNOWN:
 		return keel_emul_fail(vcpu, KEEL_EMULFAIL_UNKNOWN, exit);
 	}
+	if (vcpu->mem_error.error) {
+		vcpu->run->exit_reason = KEEL_EXIT_MEM_FAULT;
+		vcpu->run->mem = vcpu->mem_error;
+		return KEEL_NEXT_USER;
+	}
 	return keel_emul_fail(vcpu, KEEL_EMULFAIL_FETCH, exit);
 }
 
@@ -458,6 +474,7 @@ int keel_emulate_resume(struct keel_vcpu *vcpu)
 	if (!f->write)
 		f->data = f->pio ? READ_ONCE(vcpu->run->pio.data) : READ_ONCE(vcpu->run->mmio.data);
 	vcpu->frag_pos = 0;
+	vcpu->mem_error.error = 0;
 	/* The launcher may have changed registers: everything is read again. */
 	keel_need(vcpu, EMUL_GROUPS);
 	return emul_result(vcpu, keel_emul_exec(&vcpu->emul), NULL);

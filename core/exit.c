@@ -111,7 +111,8 @@ static int exit_hypercall(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	u64 *gpr = vcpu->regs.gpr;
 	int next;
 
-	if (policy == KEEL_POLICY_FAULT) {
+	keel_need(vcpu, KEEL_CG_CS);
+	if (policy == KEEL_POLICY_FAULT || keel_cpl(vcpu)) {
 		keel_queue_ud(vcpu);
 		return KEEL_NEXT_ENTER;
 	}
@@ -146,20 +147,51 @@ static int write_cr(struct keel_vcpu *vcpu, u8 cr, u64 value)
 	return -EINVAL;
 }
 
+/* Which register MOV CR moves: KEEL_NEXT_SLOW with *@gpr, or what to do instead. */
+static int cr_operand(struct keel_vcpu *vcpu, struct keel_exit *exit, u8 *gpr)
+{
+	int next;
+
+	*gpr = exit->cr.gpr;
+	if (!exit->cr.needs_decode)
+		return KEEL_NEXT_SLOW;
+	next = keel_decode_at_rip(vcpu, exit);
+	if (next == KEEL_NEXT_SLOW) {
+		*gpr = vcpu->emul.insn.rm & 15;
+		exit->insn_len = vcpu->emul.insn.length;
+	}
+	return next;
+}
+
+/* A read exits only where the control block's CR4 is not what the guest set. */
+static int exit_cr_read(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	u8 gpr;
+	int next = cr_operand(vcpu, exit, &gpr);
+
+	if (next != KEEL_NEXT_SLOW)
+		return next;
+	if (exit->cr.cr != 4)
+		return keel_emul_fail(vcpu, KEEL_EMULFAIL_UNEXPECTED, exit);
+	next = keel_skip(vcpu, exit);
+	if (next != KEEL_NEXT_ENTER)
+		return next;
+	keel_need(vcpu, KEEL_CG_CR);
+	vcpu->regs.gpr[gpr] = vcpu->sregs.cr4;
+	if (gpr == KEEL_RSP)
+		keel_touch(vcpu, KEEL_CG_RSP);
+	return KEEL_NEXT_ENTER;
+}
+
 /* MOV to a control register; LMSW and CLTS never get here, nor do CR2 and CR3. */
 static int exit_cr_write(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
-	u8 gpr = exit->cr.gpr;
 	u64 value;
-	int next;
+	u8 gpr;
+	int next = cr_operand(vcpu, exit, &gpr);
 
-	if (exit->cr.needs_decode) {
-		next = keel_decode_at_rip(vcpu, exit);
-		if (next != KEEL_NEXT_SLOW)
-			return next;
-		gpr = vcpu->emul.insn.rm & 15;
-		exit->insn_len = vcpu->emul.insn.length;
-	}
+	if (next != KEEL_NEXT_SLOW)
+		return next;
 	keel_need(vcpu, KEEL_CG_CR | KEEL_CG_CS | KEEL_CG_RSP);
 	value = vcpu->regs.gpr[gpr];
 	if (!(vcpu->sregs.efer & EFER_LMA))
@@ -171,7 +203,7 @@ static int exit_cr_write(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	return keel_skip(vcpu, exit);
 }
 
-/* No control bit asks for reads: whoever sets one has to write this first. */
+/* A code that no control bit asks for. */
 static int exit_unexpected(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
 	return keel_emul_fail(vcpu, KEEL_EMULFAIL_UNEXPECTED, exit);
@@ -339,6 +371,7 @@ int keel_shutdown(struct keel_vcpu *vcpu, u32 cause)
 	preempt_disable();
 	keel_vcpu_reset(vcpu, false);
 	preempt_enable();
+	vcpu->fpu_reset = true;
 	return KEEL_NEXT_USER;
 }
 
@@ -376,7 +409,7 @@ const struct keel_exit_row keel_exit_table[KEEL_X_NR] = {
 	[KEEL_X_PIO] = { exit_pio },
 	[KEEL_X_RDMSR] = { keel_rdmsr_exit, .fast = true },
 	[KEEL_X_WRMSR] = { keel_wrmsr_exit, .fast = true },
-	[KEEL_X_CR_READ] = { exit_unexpected },
+	[KEEL_X_CR_READ] = { exit_cr_read },
 	[KEEL_X_CR_WRITE] = { exit_cr_write },
 	[KEEL_X_DR] = { exit_dr, .fast_any = true },
 	[KEEL_X_STAGE2] = { exit_stage2 },

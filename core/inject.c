@@ -158,16 +158,18 @@ void keel_inject_events(struct keel_vcpu *vcpu)
 {
 	bool busy = true;
 
-	if (vcpu->injected.kind) {
+	/*
+	 * An exception comes before an event that was on its way: that one's
+	 * delivery raised it, and would raise it again.  It waits in vcpu->injected
+	 * for the next entry.
+	 */
+	if (vcpu->exception.kind) {
+		inject_exception(vcpu);
+	} else if (vcpu->injected.kind) {
 		struct keel_event event = vcpu->injected;
 
 		vcpu->injected.kind = KEEL_EV_NONE;
 		inject(vcpu, &event);
-		/* An exception raised meanwhile waits for the next entry. */
-		if (vcpu->exception.kind)
-			keel_requests_set(&vcpu->req, KEEL_REQ_EVENT);
-	} else if (vcpu->exception.kind) {
-		inject_exception(vcpu);
 	} else {
 		busy = false;
 	}

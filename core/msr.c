@@ -703,6 +703,7 @@ static void rec_msrs_load(struct keel_vm *vm, struct keel_vcpu *vcpu, const void
 const struct keel_record keel_rec_msrs = {
 	.type = KEEL_REC_MSRS,
 	.version = 1,
+	.any_len = true,
 	.size = rec_msrs_size,
 	.save = rec_msrs_save,
 	.check = rec_msrs_check,

@@ -105,7 +105,8 @@ static int check_modes(struct keel_vm *vm, const struct keel_sregs *s, u32 *bad_
 		return BAD(struct keel_sregs, cr3);
 	if (s->cr8 > 15)
 		return BAD(struct keel_sregs, cr8);
-	if (keel_guest_xcr0_mask(vm) ? !keel_xcr0_valid(vm, s->xcr0) : s->xcr0)
+	/* Without XSAVE the register is not there; its reset value passes. */
+	if (keel_guest_xcr0_mask(vm) ? !keel_xcr0_valid(vm, s->xcr0) : s->xcr0 > 1)
 		return BAD(struct keel_sregs, xcr0);
 	return 0;
 }
@@ -285,9 +286,13 @@ static int rec_events_save(struct keel_vm *vm, struct keel_vcpu *vcpu, void *buf
 		e->exc_has_error = exc->has_error;
 		e->exc_error = exc->error;
 	}
-	if (vcpu->injected.kind == KEEL_EV_IRQ || vcpu->irq_user_pending) {
+	if (vcpu->injected.kind == KEEL_EV_IRQ) {
 		e->irq_injected = 1;
-		e->irq_vector = vcpu->irq_user_pending ? vcpu->irq_user : vcpu->injected.vector;
+		e->irq_vector = vcpu->injected.vector;
+	}
+	if (vcpu->irq_user_pending) {
+		e->irq_pending = 1;
+		e->irq_pending_vector = vcpu->irq_user;
 	}
 	e->nmi_injected = vcpu->injected.kind == KEEL_EV_NMI;
 	e->nmi_pending = min(vcpu->nmi_pending + atomic_read(&vcpu->nmi_posted), 2);
@@ -332,6 +337,8 @@ static int rec_events_check(struct keel_vm *vm, struct keel_vcpu *vcpu, const vo
 		return BAD(struct keel_rec_events, mp_state);
 	if (e->init_pending > 1 || (e->init_pending && !vm->irqchip))
 		return BAD(struct keel_rec_events, init_pending);
+	if (e->irq_pending > 1 || (e->irq_pending && vm->irqchip))
+		return BAD(struct keel_rec_events, irq_pending);
 	for (i = 0; i < ARRAY_SIZE(e->reserved); i++)
 		if (e->reserved[i])
 			return BAD(struct keel_rec_events, reserved);
@@ -350,7 +357,8 @@ static void rec_events_load(struct keel_vm *vm, struct keel_vcpu *vcpu, const vo
 
 	vcpu->exception.kind = KEEL_EV_NONE;
 	vcpu->injected.kind = KEEL_EV_NONE;
-	vcpu->irq_user_pending = false;
+	vcpu->irq_user_pending = e->irq_pending;
+	vcpu->irq_user = e->irq_pending_vector;
 	if (e->exc_injected)
 		vcpu->injected = exc;
 	else if (e->exc_pending)
@@ -366,11 +374,13 @@ static void rec_events_load(struct keel_vm *vm, struct keel_vcpu *vcpu, const vo
 	vcpu->shadow = e->shadow;
 	keel_touch(vcpu, KEEL_CG_SHADOW);
 	vcpu->mp_state = e->mp_state;
-	vcpu->posted = e->init_pending ? BIT(KEEL_POST_INIT) : 0;
+	xchg(&vcpu->posted, 0);
+	if (e->init_pending)
+		set_bit(KEEL_POST_INIT, &vcpu->posted);
 	if (e->mp_state == KEEL_MP_SIPI) {
 		vcpu->mp_state = KEEL_MP_WAIT_SIPI;
-		vcpu->sipi_vector = e->sipi_vector;
-		vcpu->posted |= BIT(KEEL_POST_SIPI);
+		WRITE_ONCE(vcpu->sipi_vector, e->sipi_vector);
+		set_bit(KEEL_POST_SIPI, &vcpu->posted);
 	}
 	keel_vcpu_request(vcpu, KEEL_REQ_EVENT);
 }
@@ -389,7 +399,11 @@ static u32 rec_xsave_size(struct keel_vm *vm, struct keel_vcpu *vcpu)
 
 static int rec_xsave_save(struct keel_vm *vm, struct keel_vcpu *vcpu, void *buf, u32 len)
 {
+	struct xregs_state *x = buf;
+
 	keel_fpu_to_uabi(&vcpu->guest_fpu, buf, len, keel_host_xcr0 | XFEATURE_MASK_FPSSE, 0);
+	/* Some kernels add what they know of protection keys. */
+	x->header.xfeatures &= keel_host_xcr0 | XFEATURE_MASK_FPSSE;
 	return 0;
 }
 
@@ -421,6 +435,19 @@ static void rec_xsave_load(struct keel_vm *vm, struct keel_vcpu *vcpu, const voi
 	if (fpu_copy_uabi_to_guest_fpstate(&vcpu->guest_fpu, buf,
 					   keel_host_xcr0 | XFEATURE_MASK_FPSSE, &pkru))
 		keel_vm_bugged(vm, "FPU state refused after its check");
+}
+
+/* An area without components is one where all have their initial values. */
+void keel_fpu_reset(struct keel_vcpu *vcpu)
+{
+	struct xregs_state *x = kvzalloc(keel_xsave_size, GFP_KERNEL_ACCOUNT);
+
+	if (!x)
+		return;	/* tried again at the end of the next RUN */
+	x->i387.mxcsr = MXCSR_DEFAULT;
+	rec_xsave_load(vcpu->vm, vcpu, x, keel_xsave_size);
+	kvfree(x);
+	vcpu->fpu_reset = false;
 }
 
 const struct keel_record keel_rec_xsave = {

@@ -97,6 +97,8 @@ static void run_end(struct keel_vcpu *vcpu)
 	preempt_notifier_unregister(&vcpu->preempt);
 	preempt_enable();
 	fpu_swap_kvm_fpstate(&vcpu->guest_fpu, false);
+	if (unlikely(vcpu->fpu_reset))
+		keel_fpu_reset(vcpu);
 	keel_ibpb_before_user();
 }
 
@@ -222,6 +224,12 @@ static int run_guest(struct keel_vcpu *vcpu, struct keel_exit *exit)
 
 /* ---- requests ------------------------------------------------------------------------------ */
 
+static int run_kicked(struct keel_vcpu *vcpu)
+{
+	vcpu->run->exit_reason = KEEL_EXIT_KICKED;
+	return KEEL_NEXT_USER;
+}
+
 /* PAUSE waits for this state; whoever resumes or kicks wakes us. */
 static int run_park(struct keel_vcpu *vcpu)
 {
@@ -234,10 +242,11 @@ static int run_park(struct keel_vcpu *vcpu)
 		err = wait_event_interruptible(vm->pause_wait,
 					       !READ_ONCE(vm->paused) || READ_ONCE(vm->bugged) ||
 					       test_bit(KEEL_REQ_KICK, &vcpu->req.pending));
-		if (test_bit(KEEL_REQ_KICK, &vcpu->req.pending))
-			break;
 		if (READ_ONCE(vm->bugged))
 			return -EIO;
+		/* Straight out: nothing of the guest may change while it is paused. */
+		if (keel_requests_take(&vcpu->req, KEEL_REQ_KICK))
+			return run_kicked(vcpu);
 		WRITE_ONCE(vcpu->run_state, KEEL_ACTIVE);
 		/* Order the state before the flag: pairs with keel_vm_pause(). */
 		smp_mb();
@@ -263,10 +272,8 @@ static int run_serve_requests(struct keel_vcpu *vcpu)
 	if (keel_requests_take(req, KEEL_REQ_TSC))
 		keel_backend->set_tsc_offset(vcpu, READ_ONCE(vcpu->vm->tsc_offset) + vcpu->tsc_adjust);
 	preempt_enable();
-	if (next == KEEL_NEXT_ENTER && keel_requests_take(req, KEEL_REQ_KICK)) {
-		vcpu->run->exit_reason = KEEL_EXIT_KICKED;
-		next = KEEL_NEXT_USER;
-	}
+	if (next == KEEL_NEXT_ENTER && keel_requests_take(req, KEEL_REQ_KICK))
+		return run_kicked(vcpu);
 	return next;
 }
 
@@ -384,6 +391,7 @@ int keel_vcpu_run(struct keel_vcpu *vcpu)
 	struct keel_vm *vm = vcpu->vm;
 	int next;
 
+	vcpu->run->exit_reason = KEEL_EXIT_NONE;
 	next = run_copy_in(vcpu);
 	if (next)
 		return next;
@@ -392,7 +400,6 @@ int keel_vcpu_run(struct keel_vcpu *vcpu)
 
 	if (!vcpu->lapic && (vcpu->run_flags & KEEL_RUN_IRQ_WINDOW))
 		keel_requests_set(&vcpu->req, KEEL_REQ_EVENT);
-	vcpu->run->exit_reason = KEEL_EXIT_NONE;
 	WRITE_ONCE(vcpu->run_state, KEEL_ACTIVE);
 	/* Order the state before the flag: pairs with keel_vm_pause(). */
 	smp_mb();

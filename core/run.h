@@ -82,6 +82,7 @@ bool keel_efer_valid(struct keel_vm *vm, u64 efer);
 bool keel_xcr0_valid(struct keel_vm *vm, u64 xcr0);
 
 /* core/record.c */
+void keel_fpu_reset(struct keel_vcpu *vcpu);	/* [owner, task] its state is not loaded */
 int keel_sregs_check(struct keel_vcpu *vcpu, const struct keel_sregs *s, u32 *bad_offset);
 int keel_regs_check(struct keel_vcpu *vcpu, const struct keel_regs *r, u32 *bad_offset);
 void keel_regs_load(struct keel_vcpu *vcpu, const struct keel_regs *r);

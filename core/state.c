@@ -244,6 +244,21 @@ int keel_state_get(struct keel_vm *vm, struct keel_vcpu *vcpu, struct keel_state
 
 /* ---- SET --------------------------------------------------------------------- */
 
+/* What check() and load() rely on: the state is there, and all of the payload. */
+static int state_check_len(struct state_call *call, const struct keel_record *record, u32 len,
+			   u32 *bad)
+{
+	u32 want = record->size(call->vm, call->vcpu);
+
+	*bad = 0;
+	if (!want)
+		return -EINVAL;
+	if (record->any_len || len == want)
+		return 0;
+	*bad = min(len, want);
+	return -EINVAL;
+}
+
 static int state_check(struct state_call *call, const void *buf, struct keel_state *arg)
 {
 	const struct keel_record *record;
@@ -256,8 +271,9 @@ static int state_check(struct state_call *call, const void *buf, struct keel_sta
 			continue;
 		record = call->records[i];
 		rec = buf + call->at[i];
-		bad = 0;
-		ret = record->check(call->vm, call->vcpu, rec + 1, rec->len, &bad);
+		ret = state_check_len(call, record, rec->len, &bad);
+		if (!ret)
+			ret = record->check(call->vm, call->vcpu, rec + 1, rec->len, &bad);
 		if (ret) {
 			arg->bad_type = record->type;
 			arg->bad_offset = bad;

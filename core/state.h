@@ -23,6 +23,7 @@ struct keel_state;
 struct keel_record {
 	u32 type;		/* KEEL_REC_* */
 	u32 version;
+	bool any_len;		/* check() judges the length; else it must be size() */
 	/* payload bytes now, 0: not present in this VM */
 	u32 (*size)(struct keel_vm *vm, struct keel_vcpu *vcpu);
 	int (*save)(struct keel_vm *vm, struct keel_vcpu *vcpu, void *buf, u32 len);

@@ -63,6 +63,12 @@ static void reset_events(struct keel_vcpu *vcpu)
 	atomic_set(&vcpu->nmi_posted, 0);
 }
 
+/* The boot CPU runs, the others wait for its start-up IPI. */
+static u8 first_mp_state(const struct keel_vcpu *vcpu)
+{
+	return vcpu->id == 0 || !vcpu->vm->irqchip ? KEEL_MP_RUNNABLE : KEEL_MP_WAIT_SIPI;
+}
+
 void keel_vcpu_reset(struct keel_vcpu *vcpu, bool init)
 {
 	u64 cr0 = RESET_CR0;
@@ -78,6 +84,11 @@ void keel_vcpu_reset(struct keel_vcpu *vcpu, bool init)
 		vcpu->misc_enable = 1;		/* fast strings */
 		vcpu->tsc_aux = 0;
 		vcpu->tsc_adjust = 0;
+		vcpu->mcg_status = 0;
+		vcpu->mtrr_def_type = 0;
+		memset(vcpu->mtrr_fixed, 0, sizeof(vcpu->mtrr_fixed));
+		memset(vcpu->mtrr_var, 0, sizeof(vcpu->mtrr_var));
+		vcpu->mp_state = first_mp_state(vcpu);
 		vcpu->spec_ctrl = 0;
 	}
 	memset(&vcpu->regs, 0, sizeof(vcpu->regs));
@@ -147,7 +158,6 @@ static void vcpu_init_fields(struct keel_vcpu *vcpu, struct keel_vm *vm, u32 id)
 	vcpu->id = id;
 	vcpu->cpu = -1;
 	vcpu->host_xcr0 = boot_cpu_has(X86_FEATURE_OSXSAVE) ? xgetbv(XCR_XFEATURE_ENABLED_MASK) : 0;
-	vcpu->mp_state = id == 0 || !vm->irqchip ? KEEL_MP_RUNNABLE : KEEL_MP_WAIT_SIPI;
 	rcuwait_init(&vcpu->wait);
 	keel_run_init(vcpu);
 }

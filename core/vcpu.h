@@ -110,10 +110,11 @@ struct keel_vcpu {
 	u8 pio_size;			/* of KEEL_PEND_PIO */
 	u8 user_insn_len;		/* of KEEL_PEND_RDMSR and WRMSR */
 	gpa_t fault_gpa;		/* of the access that led to emulation */
+	struct keel_exit_mem mem_error;	/* why a callback said ERROR; .error 0: unknown */
 	struct s2_cache s2_cache;	/* owner: pages for stage-2 tables, kept between faults */
 
 	struct fpu_guest guest_fpu;	/* owner */
-	bool fpu_loaded;		/* owner: the guest's FPU state is current's */
+	bool fpu_reset;			/* owner: to its power-on state when RUN is over */
 
 	struct keel_run *run;		/* the mmapped page: written, read once at RUN */
 	u32 id;				/* constant: index and APIC ID */

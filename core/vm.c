@@ -284,7 +284,9 @@ void keel_vm_set_tsc(struct keel_vm *vm, u64 tsc)
 	struct keel_vcpu *vcpu;
 	u32 i;
 
+	mutex_lock(&vm->lock);
 	WRITE_ONCE(vm->tsc_offset, vm->tsc_offset + (tsc - keel_guest_tsc(vm)));
+	mutex_unlock(&vm->lock);
 	keel_for_each_vcpu(i, vcpu, vm)
 		keel_vcpu_request(vcpu, KEEL_REQ_TSC);
 }

@@ -90,7 +90,7 @@ static inline struct keel_vcpu *keel_vm_vcpu(struct keel_vm *vm, u32 id)
 
 /* Time.  Any context. */
 u64 keel_guest_tsc(struct keel_vm *vm);			/* ticks now (frozen while paused) */
-void keel_vm_set_tsc(struct keel_vm *vm, u64 tsc);	/* [task] every vCPU follows */
+void keel_vm_set_tsc(struct keel_vm *vm, u64 tsc);	/* [task, takes vm->lock] every vCPU follows */
 u64 keel_tsc_to_ns(u64 ticks);				/* saturates at S64_MAX */
 
 #endif /* KEEL_CORE_VM_H */

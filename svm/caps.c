@@ -6,6 +6,7 @@
 #include <linux/cpumask.h>
 #include <linux/gfp.h>
 #include <linux/mm.h>
+#include <linux/mem_encrypt.h>
 #include <asm/io.h>
 #include <asm/asm.h>
 #include <asm/cpufeature.h>
@@ -184,7 +185,7 @@ int svm_cpu_on(enum keel_busy *why)
 	}
 	if (rdmsrl_safe(MSR_VM_HSAVE_PA, &sc->old_hsave_pa))
 		sc->old_hsave_pa = 0;
-	wrmsrl_safe(MSR_VM_HSAVE_PA, page_to_phys(sc->hsave));
+	wrmsrl_safe(MSR_VM_HSAVE_PA, __sme_set(page_to_phys(sc->hsave)));
 	/* Whoever owned the CPU before us may have left translations of any ASID. */
 	sc->asid_generation++;
 	sc->next_asid = svm_global.nr_asids;

@@ -36,10 +36,9 @@ static bool svm_long_no_pe(const struct svm_vmcb *b)
 	return svm_long_pg(b) && !(b->save.cr0 & X86_CR0_PE);
 }
 
-/* CS.L and CS.D as the VMCB packs them: bits 9 and 10. */
 static bool svm_cs_l_and_d(const struct svm_vmcb *b)
 {
-	return svm_long_pg(b) && (b->save.cs.attr & (BIT(9) | BIT(10))) == (BIT(9) | BIT(10));
+	return svm_long_pg(b) && (b->save.cs.attr & (SVM_ATTR_L | SVM_ATTR_DB)) == (SVM_ATTR_L | SVM_ATTR_DB);
 }
 
 static bool svm_cr3_reserved(const struct svm_vmcb *b)

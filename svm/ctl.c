@@ -4,6 +4,7 @@
  * It must not know guest registers or what an exit leads to.
  */
 #include <linux/mm.h>
+#include <linux/mem_encrypt.h>
 #include <asm/io.h>
 #include <linux/printk.h>
 #include "core/stats.h"
@@ -45,8 +46,8 @@ void svm_control_reset(struct keel_vcpu *vcpu)
 		c->pause_count = SVM_PAUSE_COUNT;
 		c->pause_threshold = SVM_PAUSE_THRESHOLD;
 	}
-	c->iopm_pa = page_to_phys(svm_global.iopm);
-	c->msrpm_pa = page_to_phys(svm_global.msrpm);
+	c->iopm_pa = __sme_set(page_to_phys(svm_global.iopm));
+	c->msrpm_pa = __sme_set(page_to_phys(svm_global.msrpm));
 	c->tsc_offset = vcpu->vm->tsc_offset + vcpu->tsc_adjust;
 	c->int_ctl = SVM_V_INTR_MASKING;
 	c->nested_ctl = SVM_NP_ENABLE;
@@ -57,6 +58,7 @@ void svm_control_reset(struct keel_vcpu *vcpu)
 	svm->iret_watched = false;
 	svm->iret_running = false;
 	svm->stepping = false;
+	svm->hide_mce = false;
 	svm->tpr_threshold = 0;
 }
 

@@ -136,7 +136,7 @@ bool svm_step_done(struct keel_vcpu *vcpu)
 }
 
 /* An event word of the control block as a neutral event. */
-static void svm_keep_event(struct keel_vcpu *vcpu, u32 info, u32 error)
+static void svm_keep_event(struct keel_event *event, u32 info, u32 error)
 {
 	static const u8 kinds[] = {
 		[SVM_EV_INTR >> SVM_EV_TYPE_SHIFT] = KEEL_EV_IRQ,
@@ -150,7 +150,7 @@ static void svm_keep_event(struct keel_vcpu *vcpu, u32 info, u32 error)
 	/* INT n, INT3 and INTO run again by themselves: RIP is still on them. */
 	if (kind == KEEL_EV_EXCEPTION && (vector == 3 || vector == 4))
 		kind = KEEL_EV_NONE;
-	vcpu->injected = (struct keel_event){
+	*event = (struct keel_event){
 		.kind = kind,
 		.vector = vector,
 		.has_error = !!(info & SVM_EV_HAS_ERROR),
@@ -162,8 +162,13 @@ void svm_requeue(struct keel_vcpu *vcpu)
 {
 	struct svm_control *c = &to_svm(vcpu)->vmcb->control;
 
-	if (c->event_inj & SVM_EV_VALID)
-		svm_keep_event(vcpu, c->event_inj, c->event_error);
+	if (c->event_inj & SVM_EV_VALID) {
+		/* Back to where it came from: another event may wait in vcpu->injected. */
+		if (vcpu->injected.kind)
+			svm_keep_event(&vcpu->exception, c->event_inj, c->event_error);
+		else
+			svm_keep_event(&vcpu->injected, c->event_inj, c->event_error);
+	}
 	c->event_inj = 0;
 }
 
@@ -180,5 +185,6 @@ void svm_collect_event(struct keel_vcpu *vcpu)
 	}
 	c->event_inj = 0;
 	if (unlikely(c->exit_int_info & SVM_EV_VALID))
-		svm_keep_event(vcpu, c->exit_int_info, c->exit_int_error);
+		svm_keep_event(vcpu->injected.kind ? &vcpu->exception : &vcpu->injected,
+			       c->exit_int_info, c->exit_int_error);
 }

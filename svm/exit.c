@@ -204,6 +204,7 @@ void svm_enter(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	c->tlb_ctl = SVM_TLB_KEEP;
 	c->clean = SVM_CLEAN_ALL;
 	if (unlikely(svm->sw.faulted)) {
+		svm->sw.faulted = 0;
 		exit->kind = KEEL_X_ENTRY_FAIL;
 		exit->vendor_code = SVM_X_INVALID;
 		exit->entry.rule = 0;
@@ -226,7 +227,7 @@ bool svm_skip_insn(struct keel_vcpu *vcpu, const struct keel_exit *exit)
 		return false;
 	s->rip += exit->insn_len;
 	/* Outside 64-bit code the instruction pointer has 32 bits. */
-	if (unlikely(s->rip >> 32) && !(svm->vmcb->save.efer & EFER_LMA))
+	if (unlikely(s->rip >> 32) && !((s->efer & EFER_LMA) && (s->cs.attr & SVM_ATTR_L)))
 		s->rip = (u32)s->rip;
 	vcpu->valid &= ~(u32)KEEL_CG_RIP;
 	svm->vmcb->control.int_state = 0;

@@ -4,9 +4,11 @@
  * It must not know anything above core/backend.h.
  */
 #include <linux/mm.h>
+#include <linux/mem_encrypt.h>
 #include <asm/io.h>
 #include <linux/percpu.h>
 #include <linux/slab.h>
+#include <asm/asm.h>
 #include <asm/nospec-branch.h>
 #include <asm/spec-ctrl.h>
 #include "core/stats.h"
@@ -58,7 +60,7 @@ static int svm_vcpu_init(struct keel_vcpu *vcpu)
 		return -ENOMEM;
 	}
 	keel_account(PAGE_SIZE);
-	svm->sw.vmcb_pa = __pa(svm->vmcb);
+	svm->sw.vmcb_pa = __sme_set(__pa(svm->vmcb));
 	return 0;
 }
 
@@ -78,10 +80,10 @@ static void svm_load(struct keel_vcpu *vcpu, int cpu)
 		svm->last_cpu = cpu;
 		svm->asid_generation = 0;
 		svm->vmcb->control.clean = 0;
-		svm->sw.host_pa = page_to_phys(sc->host);
+		svm->sw.host_pa = __sme_set(page_to_phys(sc->host));
 	}
 	/* The host's FS, GS and syscall MSRs are this thread's: save them once a load. */
-	asm volatile("vmsave %0" : : "a" (svm->sw.host_pa) : "memory");
+	asm volatile("1: vmsave %0\n2:" _ASM_EXTABLE(1b, 2b) : : "a" (svm->sw.host_pa) : "memory");
 	if (READ_ONCE(sc->current_vcpu) != svm) {
 		WRITE_ONCE(sc->current_vcpu, svm);
 		indirect_branch_prediction_barrier();

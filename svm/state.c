@@ -6,6 +6,7 @@
 #include <linux/math64.h>
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
+#include <asm/tlbflush.h>
 #include "svm/svm.h"
 
 /* The VMCB leaves out the limit's four bits between the two halves. */
@@ -52,12 +53,30 @@ static void svm_set_cs(struct keel_vcpu *vcpu, struct svm_save *s)
 	s->cpl = (vcpu->sregs.seg[KEEL_SREG_SS].attr >> KEEL_ATTR_DPL_SHIFT) & 3;
 }
 
+/*
+ * A machine check in guest mode exits only while CR4.MCE is set; without, the CPU
+ * shuts down.  So the host's bit stays on, and a guest that has it off reads
+ * CR4 through an exit.
+ */
+static u64 svm_cr4(struct svm_vcpu *svm, u64 cr4)
+{
+	u32 *word = &svm->vmcb->control.intercept_cr;
+	bool hide = (cr4_read_shadow() & X86_CR4_MCE) && !(cr4 & X86_CR4_MCE);
+
+	if (svm->hide_mce != hide) {
+		svm->hide_mce = hide;
+		*word = hide ? *word | SVM_CR_READ(4) : *word & ~SVM_CR_READ(4);
+		svm_unclean(svm, SVM_CLEAN_INTERCEPTS);
+	}
+	return hide ? cr4 | X86_CR4_MCE : cr4;
+}
+
 static void svm_get_cr(struct keel_vcpu *vcpu, const struct svm_save *s)
 {
 	vcpu->sregs.cr0 = s->cr0;
 	vcpu->sregs.cr2 = s->cr2;
 	vcpu->sregs.cr3 = s->cr3;
-	vcpu->sregs.cr4 = s->cr4;
+	vcpu->sregs.cr4 = to_svm(vcpu)->hide_mce ? s->cr4 & ~(u64)X86_CR4_MCE : s->cr4;
 	vcpu->sregs.efer = s->efer & ~(u64)EFER_SVME;
 }
 
@@ -66,7 +85,7 @@ static void svm_set_cr(struct keel_vcpu *vcpu, struct svm_save *s)
 	s->cr0 = vcpu->sregs.cr0;
 	s->cr2 = vcpu->sregs.cr2;
 	s->cr3 = vcpu->sregs.cr3;
-	s->cr4 = vcpu->sregs.cr4;
+	s->cr4 = svm_cr4(to_svm(vcpu), vcpu->sregs.cr4);
 	s->efer = vcpu->sregs.efer | EFER_SVME;
 }
 

@@ -146,6 +146,9 @@
 /* ---- the control block --------------------------------------------------------------- */
 
 /* Attributes as the VMCB packs them: descriptor bits 40-47 and 52-55. */
+#define SVM_ATTR_L	BIT(9)
+#define SVM_ATTR_DB	BIT(10)
+
 struct svm_segment {
 	u16 selector;
 	u16 attr;
@@ -280,7 +283,7 @@ struct svm_vcpu {
 	bool stepping;			/* TF is ours, to find the end of IRET or of a shadow */
 	u64 iret_rip;
 	u64 step_rflags;		/* the guest's TF and RF while stepping */
-	bool flush;			/* before the next entry */
+	bool hide_mce;			/* CR4.MCE is the host's, not the guest's */
 	u8 tpr_threshold;
 };
 

@@ -74,7 +74,7 @@
 #define KEEL_VENDOR_AMD		1
 #define KEEL_VENDOR_INTEL	2
 
-/* keel_info.cpu_caps: what the CPUs offer and Keel uses where it is there */
+/* keel_info.cpu_caps: what the CPUs offer; Documentation says what Keel uses */
 #define KEEL_CAP_NESTED_PAGING	(1U << 0)
 #define KEEL_CAP_NRIPS		(1U << 1)	/* next-RIP save */
 #define KEEL_CAP_DECODE_ASSIST	(1U << 2)
@@ -447,7 +447,7 @@ struct keel_exit_mem {
 	__u32 error;		/* errno of the host's page fault, 0: no slot */
 };
 
-/* Fill in @ret before the next RUN: it becomes RAX. */
+/* Fill in @ret before the next RUN: it becomes RAX.  User mode gets #UD instead. */
 struct keel_exit_hypercall {
 	__u64 nr;		/* RAX */
 	__u64 arg[4];		/* RBX RCX RDX RSI */
@@ -496,13 +496,14 @@ struct keel_run {
 
 /* KEEL_KICK takes no argument: makes the running or next RUN return KICKED. */
 
-#define KEEL_INJECT_IRQ		1	/* without in-kernel LAPIC; -EBUSY: not ready */
+#define KEEL_INJECT_IRQ		1	/* without in-kernel LAPIC; waits until the guest can take it */
 #define KEEL_INJECT_NMI		2
 #define KEEL_INJECT_EXCEPTION	3
 
 /*
  * KEEL_INJECT: the vCPU may be running for an NMI; IRQ and EXCEPTION want it
- * stopped (-EBUSY).  -EINVAL: bad kind, vector or error code for the vector.
+ * stopped (-EBUSY), and none of their kind waiting (-EBUSY).  -EINVAL: bad kind,
+ * vector or error code for the vector, IRQ with an in-kernel LAPIC.
  */
 struct keel_inject {
 	__u32 size;

@@ -149,7 +149,9 @@ struct keel_rec_events {
 	__u8 mp_state;		/* KEEL_MP_* */
 	__u8 sipi_vector;
 	__u8 init_pending;
-	__u8 reserved[6];
+	__u8 irq_pending;	/* KEEL_INJECT_IRQ waits until the guest can take it */
+	__u8 irq_pending_vector;
+	__u8 reserved[4];
 };
 
 /* The architectural register page (xAPIC layout, 16-byte stride), and what it
