@@ -15,6 +15,14 @@ reports()
 	dmesg | grep -cE 'BUG:|Oops|KASAN|UBSAN:|WARNING:|INFO: task|general protection fault|unable to handle|refcount_t:'
 }
 
+# Line by line, for who watches.
+indent()
+{
+	while IFS= read -r line; do
+		printf '    %s\n' "$line"
+	done
+}
+
 if [ "$1" = -n ]; then
 	shift
 elif [ ! -e /sys/module/keel ]; then
@@ -42,7 +50,7 @@ for p; do
 	n=$((n + 1))
 	name=${p#"$dir"/}
 	before=$(reports)
-	"$p" 2>&1 | sed -u 's/^/    /'
+	"$p" 2>&1 | indent
 	rc=$?
 	if [ "$(reports)" -gt "$before" ]; then
 		dmesg | tail -n 40 | sed 's/^/# /'

@@ -408,7 +408,7 @@ TEST(cpuid_is_the_table)
 {
 	struct keel_cpuid_entry e[256];
 	u32 nr = keel_cpuid(e), i, j;
-	struct vm *vm = vm_new(0);
+	struct vm *vm = vm_new(VM_IRQCHIP);
 	struct vcpu *v = vcpu_new(vm, 0);
 	u32 (*t)[6] = (void *)(vm->ram + GUEST_SCRATCH);
 

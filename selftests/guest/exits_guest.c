@@ -206,28 +206,29 @@ void mmio_edge(void)
 	GUEST_ASSERT_EQ(*p, 0xa1a2a3a4b1b2b3b4);
 }
 
-/* A copy whose source has no page: #PF after what came before it. */
+/* A copy downwards into a page that is not there: #PF after what came before it. */
 void mmio_fault(void)
 {
-	u64 *entry = (u64 *)(GUEST_TABLES + 0x2000) + (GUEST_SCRATCH >> 21) + 1;
-	u64 old = *entry;
-	const void *src = (void *)(GUEST_SCRATCH + 0x200000 - 2);
-	void *dst = (void *)(dev + 0x400);
+	u64 *entry = (u64 *)(GUEST_TABLES + 0x2000) + (GUEST_SCRATCH >> 21);
+	u64 old = *entry, end = GUEST_SCRATCH + 0x200000, n = 4;
+	const void *src = (void *)(end + 1);
+	void *dst = (void *)(dev + 0x401);
 	register u64 vector asm("r9");
-	u64 n = 4;
 
-	*(volatile u16 *)src = 0x4241;
+	*(volatile u16 *)end = 0x4241;
 	*entry = 0;
 	flush_tlb();
-	asm volatile(TRY("rep movsb")
+	asm volatile("std\n\t" TRY("rep movsb") "cld"
 		     : "=r"(vector), "+S"(src), "+D"(dst), "+c"(n) : : "memory");
 	*entry = old;
 	flush_tlb();
 	GUEST_ASSERT_EQ(vector, PF_VECTOR);
-	GUEST_ASSERT_EQ(guest_fault.cr2, GUEST_SCRATCH + 0x200000);
+	GUEST_ASSERT_EQ(guest_fault.cr2, end - 1);
 	GUEST_ASSERT_EQ(guest_fault.error, 0);
 	GUEST_ASSERT_EQ(n, 2);
+	GUEST_ASSERT_EQ((u64)src, end - 1);
 	GUEST_ASSERT_EQ(dev[0x401], 0x42);
+	GUEST_ASSERT_EQ(dev[0x400], 0x41);
 }
 
 /* SSE moves reach devices in drivers; here the answer has to be a named exit. */

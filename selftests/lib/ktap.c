@@ -47,13 +47,13 @@ void ktap_register(struct ktap_test *test)
 	last = &test->next;
 }
 
-static void say(const char *where, int line, const char *fmt, va_list ap)
+static void say(const char *where, int line, const char *what, const char *fmt, va_list ap)
 {
 	char buf[600];
 	int n = 0;
 
 	if (where)
-		n = snprintf(buf, sizeof(buf), "%s:%d: ", where, line);
+		n = snprintf(buf, sizeof(buf), "%s:%d: %.300s", where, line, what);
 	vsnprintf(buf + n, sizeof(buf) - n, fmt, ap);
 	printf("# %s\n", buf);
 	fflush(stdout);
@@ -64,7 +64,7 @@ void ktap_note(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	say(NULL, 0, fmt, ap);
+	say(NULL, 0, "", fmt, ap);
 	va_end(ap);
 }
 
@@ -75,7 +75,18 @@ void ktap_fail(const char *file, int line, const char *fmt, ...)
 	if (__atomic_fetch_add(&shared->failed, 1, __ATOMIC_RELAXED) >= MAX_MESSAGES)
 		return;
 	va_start(ap, fmt);
-	say(file, line, fmt, ap);
+	say(file, line, "", fmt, ap);
+	va_end(ap);
+}
+
+void ktap_fail_cond(const char *file, int line, const char *cond, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (__atomic_fetch_add(&shared->failed, 1, __ATOMIC_RELAXED) >= MAX_MESSAGES)
+		return;
+	va_start(ap, fmt);
+	say(file, line, cond, fmt, ap);
 	va_end(ap);
 }
 

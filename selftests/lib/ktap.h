@@ -42,6 +42,8 @@ void ktap_note(const char *fmt, ...);
 /* Note a failed check. */
 __attribute__((format(printf, 3, 4)))
 void ktap_fail(const char *file, int line, const char *fmt, ...);
+__attribute__((format(printf, 4, 5)))
+void ktap_fail_cond(const char *file, int line, const char *cond, const char *fmt, ...);
 /* End this test here, with what it has found so far. */
 __attribute__((noreturn)) void ktap_end(void);
 /* End this test: it cannot run here. */
@@ -62,34 +64,36 @@ const char *ktap_hook_after(void);
 	bool ktap_ok = !!(cond);					\
 									\
 	if (!ktap_ok)							\
-		ktap_fail(__FILE__, __LINE__, #cond " " __VA_ARGS__);	\
+		ktap_fail_cond(__FILE__, __LINE__, #cond, " " __VA_ARGS__); \
 	ktap_ok;							\
 })
 
-#define KTAP_CMP(a, op, b) ({						\
+#define KTAP_CMP(a, sa, op, b, sb) ({						\
 	long long ktap_x = (long long)(a), ktap_y = (long long)(b);	\
 	bool ktap_ok = ktap_x op ktap_y;				\
 									\
 	if (!ktap_ok)							\
 		ktap_fail(__FILE__, __LINE__,				\
 			  "%s " #op " %s: it is %lld (%#llx), %lld (%#llx)", \
-			  #a, #b, ktap_x, ktap_x, ktap_y, ktap_y);	\
+			  sa, sb, ktap_x, ktap_x, ktap_y, ktap_y);	\
 	ktap_ok;							\
 })
 
 /* Check two integers, compared as signed 64-bit values. */
-#define CHECK_EQ(a, b)	KTAP_CMP(a, ==, b)
-#define CHECK_NE(a, b)	KTAP_CMP(a, !=, b)
-#define CHECK_GE(a, b)	KTAP_CMP(a, >=, b)
-#define CHECK_LE(a, b)	KTAP_CMP(a, <=, b)
+#define CHECK_EQ(a, b)	KTAP_CMP(a, #a, ==, b, #b)
+#define CHECK_NE(a, b)	KTAP_CMP(a, #a, !=, b, #b)
+#define CHECK_GE(a, b)	KTAP_CMP(a, #a, >=, b, #b)
+#define CHECK_LE(a, b)	KTAP_CMP(a, #a, <=, b, #b)
 
 /* What the rest of the test stands on. */
 #define REQUIRE(cond, ...) do {						\
-	if (!CHECK(cond, ##__VA_ARGS__))				\
+	if (!(cond)) {							\
+		ktap_fail_cond(__FILE__, __LINE__, #cond, " " __VA_ARGS__); \
 		ktap_end();						\
+	}								\
 } while (0)
 #define REQUIRE_EQ(a, b) do {						\
-	if (!CHECK_EQ(a, b))						\
+	if (!KTAP_CMP(a, #a, ==, b, #b))				\
 		ktap_end();						\
 } while (0)
 

@@ -96,6 +96,17 @@ const struct keel_cpuid_entry *cpuid_find(const struct keel_cpuid_entry *e, u32 
 	return NULL;
 }
 
+/* What a VM was not created with it cannot show either. */
+static void cpuid_limit(struct keel_cpuid_entry *e, u32 nr, u64 features)
+{
+	struct keel_cpuid_entry *leaf1 = (struct keel_cpuid_entry *)cpuid_find(e, nr, 1, 0);
+
+	if (leaf1 && !(features & KEEL_FEAT_X2APIC))
+		leaf1->ecx &= ~(1U << 21);
+	if (leaf1 && !(features & KEEL_FEAT_TSC_DEADLINE))
+		leaf1->ecx &= ~(1U << 24);
+}
+
 /* ---- VMs ---------------------------------------------------------------------- */
 
 int vm_fd(u64 features)
@@ -175,6 +186,7 @@ struct vm *vm_new(u32 flags)
 	REQUIRE_EQ(vm_mem(vm, KEEL_MEM_MAP, 0, 0, vm->ram_size, vm->ram), 0);
 
 	cpuid.nr = keel_cpuid(entries);
+	cpuid_limit(entries, cpuid.nr, vm->features);
 	REQUIRE_EQ(kcall_sized(vm->fd, KEEL_CPUID_SET, &cpuid), 0);
 	if (flags & (VM_IRQCHIP | VM_PIT))
 		REQUIRE_EQ(kcall_sized(vm->fd, KEEL_IRQCHIP, &chip), 0);

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a CPU has to keep while the guest is away, and what it must not see of
+ * others: time, vector registers, debug registers, MSRs.
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sched.h>
+#include "libkeel.h"
+
+static struct vm *machine(unsigned int cpus)
+{
+	struct vm *vm = vm_new(0);
+	struct keel_info info;
+	unsigned int i;
+
+	keel_info(&info);
+	for (i = 0; i < cpus; i++)
+		vcpu_new(vm, i);
+	*(u64 *)GP(vm, tsc_khz) = info.tsc_khz;
+	return vm;
+}
+
+/* To the end, whatever the stages say; the host uses the registers meanwhile. */
+static void run_stages(struct vcpu *v)
+{
+	while (guest_run(v) == RUN_SYNC)
+		asm volatile("pcmpeqd %%xmm0, %%xmm0\n\tpxor %%xmm7, %%xmm7\n\tmovdqa %%xmm0, %%xmm15"
+			     : : : "xmm0", "xmm7", "xmm15");
+	REQUIRE_EQ(v->run->pio.data, GUEST_CALL_DONE);
+}
+
+static void staged(u64 fn, u64 a, u64 b)
+{
+	struct vm *vm = machine(1);
+
+	guest_start(&vm->vcpu[0], fn, a, b, 0ULL);
+	run_stages(&vm->vcpu[0]);
+	vm_free(vm);
+}
+
+/* Two vCPUs take turns on one CPU, in one thread. */
+static void in_turns(u64 fn, u64 rounds)
+{
+	struct vm *vm = machine(2);
+	int i;
+
+	for (i = 0; i < 2; i++)
+		guest_start(&vm->vcpu[i], fn, (u64)i, rounds, 0ULL);
+	while (rounds--)
+		for (i = 0; i < 2; i++)
+			REQUIRE_EQ(guest_run(&vm->vcpu[i]), RUN_SYNC);
+	for (i = 0; i < 2; i++)
+		REQUIRE_EQ(guest_run(&vm->vcpu[i]), RUN_DONE);
+	vm_free(vm);
+}
+
+/* ---- time ---------------------------------------------------------------------- */
+
+TEST(tsc_monotonic) { staged(G(tsc_monotonic), 0, 0); }
+TEST(tsc_write) { staged(G(tsc_write), 0, 0); }
+
+TEST(tsc_runs_at_the_rate_of_info)
+{
+	struct vm *vm = machine(1);
+	struct vcpu *v = &vm->vcpu[0];
+	struct keel_info info;
+	u64 tsc, ns;
+
+	keel_info(&info);
+	REQUIRE(info.tsc_khz > 0);
+	GUEST_START(v, tsc_stages);
+	guest_sync(v, 1);
+	tsc = v->arg[1];
+	ns = now_ns();
+	sleep_ms(200);
+	guest_sync(v, 1);
+	tsc = v->arg[1] - tsc;
+	ns = now_ns() - ns;
+	/* 5 %, and what a busy machine adds. */
+	CHECK_GE(tsc * 1000000 / info.tsc_khz, ns * 90 / 100);
+	CHECK_LE(tsc * 1000000 / info.tsc_khz, ns * 110 / 100 + 50000000);
+	vm_free(vm);
+}
+
+TEST(pause_freezes_time)
+{
+	struct vm *vm = machine(1);
+	struct vcpu *v = &vm->vcpu[0];
+	struct keel_pause p = {};
+	struct keel_info info;
+	u64 tsc;
+
+	keel_info(&info);
+	GUEST_START(v, tsc_stages);
+	guest_sync(v, 1);
+	tsc = v->arg[1];
+	REQUIRE_EQ(kcall_sized(vm->fd, KEEL_PAUSE, &p), 0);
+	sleep_ms(500);
+	REQUIRE_EQ(kcall_sized(vm->fd, KEEL_RESUME, &p), 0);
+	guest_sync(v, 1);
+	CHECK_GE(v->arg[1], tsc);
+	CHECK_LE(v->arg[1] - tsc, info.tsc_khz * 300ULL);
+	vm_free(vm);
+}
+
+TEST(pause_stops_a_running_guest)
+{
+	struct vm *vm = machine(1);
+	struct vcpu *v = &vm->vcpu[0];
+	volatile u64 *counter = GP(vm, counter);
+	struct keel_pause p = {};
+	u64 seen;
+	int i;
+
+	GUEST_START(v, count);
+	vcpu_spawn(v);
+	for (i = 0; i < 3; i++) {
+		seen = *counter;
+		REQUIRE(WAIT_FOR(10000, *counter != seen));
+		REQUIRE_EQ(kcall_sized(vm->fd, KEEL_PAUSE, &p), 0);
+		seen = *counter;
+		sleep_ms(30);
+		CHECK_EQ(*counter, seen);
+		REQUIRE_EQ(kcall_sized(vm->fd, KEEL_RESUME, &p), 0);
+	}
+	/* The thread goes with the process. */
+}
+
+/* ---- vector registers ---------------------------------------------------------------- */
+
+TEST(sse_over_exits) { staged(G(sse), 1, 20); }
+TEST(sse_two_vcpus) { in_turns(G(sse), 20); }
+TEST(lazy_fpu) { staged(G(lazy_fpu), 0, 0); }
+
+TEST(xcr0)
+{
+	struct keel_info info;
+
+	keel_info(&info);
+	if (!info.xcr0)
+		ktap_skip("no XSAVE here");
+	staged(G(xcr0), info.xcr0, 0);
+}
+
+TEST(avx_two_vcpus)
+{
+	struct keel_info info;
+
+	keel_info(&info);
+	if (!(info.xcr0 & 4))
+		ktap_skip("no AVX here");
+	in_turns(G(avx), 20);
+}
+
+/* Each in a thread of its own, on one CPU: they preempt each other. */
+static void *sse_thread(void *arg)
+{
+	run_stages(arg);
+	return NULL;
+}
+
+TEST(sse_two_threads)
+{
+	struct vm *vm = machine(2);
+	pthread_t thread[2];
+	cpu_set_t one;
+	int i;
+
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	sched_setaffinity(0, sizeof(one), &one);
+	for (i = 0; i < 2; i++) {
+		guest_start(&vm->vcpu[i], G(sse), (u64)i, 300ULL, 0ULL);
+		pthread_create(&thread[i], NULL, sse_thread, &vm->vcpu[i]);
+	}
+	for (i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	vm_free(vm);
+}
+
+/* ---- the rest --------------------------------------------------------------------------- */
+
+TEST(debug_registers) { staged(G(debug_registers), 1, 5); }
+TEST(debug_registers_two_vcpus) { in_turns(G(debug_registers), 5); }
+TEST(code_breakpoint) { staged(G(code_breakpoint), 0, 0); }
+TEST(msrs_are_kept) { staged(G(msrs), 0, 0); }
