@@ -35,7 +35,7 @@ struct keel_irqchip_state {
 	u8 gsi_level[IRQ_NR_GSIS];	/* @lock: a bit a source that holds the GSI up */
 	u16 pic_high[IRQ_NR_PIC_PINS];	/* @lock: how many GSIs hold the pin up */
 	u16 ioapic_high[IRQ_NR_IOAPIC_PINS];
-	bool merged;			/* @lock: a LAPIC had the vector waiting already */
+	u32 how;			/* @lock: IRQ_* of deliveries since it was cleared */
 
 	bool has_pit;			/* constant */
 	struct pit pit;			/* @lock */
@@ -81,13 +81,16 @@ static inline u64 irq_clock(const struct keel_irqchip_state *chip)
 
 /* irqchip.c */
 
+/* How an interrupt was taken: as a new one, or as one that waited there already. */
+#define IRQ_FRESH		BIT(0)
+#define IRQ_MERGED		BIT(1)
+
 /*
  * Any context.  Sends @msg to whom it addresses; @src, if not NULL, is the
- * sending LAPIC.  Returns how many took it; sets *@merged when one of them had
- * it waiting.
+ * sending LAPIC.  Returns how many took it, adds to *@how.
  */
 int irq_deliver(struct keel_vm *vm, const struct irq_msg *msg, const struct keel_lapic *src,
-		bool *merged);
+		u32 *how);
 /* @lock held: an edge on @gsi.  Returns targets or -EINVAL. */
 int irq_pulse_locked(struct keel_irqchip_state *chip, u32 gsi);
 /* A LAPIC ended a level-triggered @vector.  Owner context, no lock held. */

@@ -16,7 +16,7 @@
 /* ---- delivery to LAPICs ------------------------------------------------------ */
 
 /* Returns 1 when @l takes it. */
-static int deliver_one(struct keel_lapic *l, const struct irq_msg *msg, bool *merged)
+static int deliver_one(struct keel_lapic *l, const struct irq_msg *msg, u32 *how)
 {
 	u32 post;
 
@@ -26,8 +26,7 @@ static int deliver_one(struct keel_lapic *l, const struct irq_msg *msg, bool *me
 		if (!lapic_accepts(&l->m))
 			return 0;
 		post = lapic_post(&l->m, msg->vector, msg->level);
-		if (post & LAPIC_POST_MERGED)
-			*merged = true;
+		*how |= post & LAPIC_POST_MERGED ? IRQ_MERGED : IRQ_FRESH;
 		if (post & LAPIC_POST_NOTIFY)
 			keel_vcpu_request(l->vcpu, KEEL_REQ_EVENT);
 		return 1;
@@ -89,7 +88,7 @@ static struct keel_lapic *lowest(struct keel_vm *vm, const struct irq_msg *msg,
 }
 
 int irq_deliver(struct keel_vm *vm, const struct irq_msg *msg, const struct keel_lapic *src,
-		bool *merged)
+		u32 *how)
 {
 	struct keel_lapic *l;
 	struct keel_vcpu *vcpu;
@@ -98,7 +97,7 @@ int irq_deliver(struct keel_vm *vm, const struct irq_msg *msg, const struct keel
 
 	if (msg->mode == IRQ_MODE_LOWEST) {
 		l = lowest(vm, msg, src);
-		return l ? deliver_one(l, msg, merged) : 0;
+		return l ? deliver_one(l, msg, how) : 0;
 	}
 	/* The common case: one CPU by its ID. */
 	if (msg->shorthand == IRQ_TO_DEST && !msg->logical &&
@@ -106,34 +105,46 @@ int irq_deliver(struct keel_vm *vm, const struct irq_msg *msg, const struct keel
 		vcpu = keel_vm_vcpu(vm, msg->dest);
 		if (!vcpu || !lapic_hw_enabled(&vcpu->lapic->m))
 			return 0;
-		return deliver_one(vcpu->lapic, msg, merged);
+		return deliver_one(vcpu->lapic, msg, how);
 	}
 	keel_for_each_vcpu(i, vcpu, vm)
 		if (addressed(vcpu->lapic, msg, src))
-			taken += deliver_one(vcpu->lapic, msg, merged);
+			taken += deliver_one(vcpu->lapic, msg, how);
 	return taken;
 }
 
 int irq_send_msi(struct keel_vm *vm, u64 address, u32 data)
 {
 	struct irq_msg msg;
-	bool merged;
+	u32 how = 0;
 	int ret;
 
 	if (!vm->irqchip)
 		return -EINVAL;
 	ret = route_parse_msi(address, data, &msg);
-	return ret > 0 ? irq_deliver(vm, &msg, NULL, &merged) : ret;
+	return ret > 0 ? irq_deliver(vm, &msg, NULL, &how) : ret;
 }
 
 static int ioapic_deliver(struct ioapic *ioapic, const struct irq_msg *msg)
 {
 	struct keel_irqchip_state *chip = container_of(ioapic, struct keel_irqchip_state, ioapic);
 
-	return irq_deliver(chip->vm, msg, NULL, &chip->merged);
+	return irq_deliver(chip->vm, msg, NULL, &chip->how);
 }
 
 /* ---- the PIC's output ------------------------------------------------------------ */
+
+/* Does the PIC's output reach any vCPU? */
+static bool pic_is_heard(struct keel_irqchip_state *chip)
+{
+	struct keel_vcpu *vcpu;
+	u32 i;
+
+	keel_for_each_vcpu(i, vcpu, chip->vm)
+		if (lapic_accepts_extint(&vcpu->lapic->m))
+			return true;
+	return false;
+}
 
 void irq_pic_notify(struct keel_irqchip_state *chip, bool was)
 {
@@ -174,15 +185,18 @@ static int set_pin(struct keel_irqchip_state *chip, const struct irq_route *rout
 
 static int pulse_pin(struct keel_irqchip_state *chip, const struct irq_route *route)
 {
+	bool waited;
 	int taken;
 
 	/* A line that somebody holds up has no edge. */
 	if (*pin_high(chip, route))
 		return 0;
-	if (route->type == KEEL_ROUTE_PIC && pic_pin_waits(&chip->pic, route->pin))
-		chip->merged = true;
+	waited = route->type == KEEL_ROUTE_PIC && pic_pin_waits(&chip->pic, route->pin);
 	taken = set_pin(chip, route, true);
 	set_pin(chip, route, false);
+	if (route->type == KEEL_ROUTE_PIC && pic_pin_waits(&chip->pic, route->pin) &&
+	    pic_is_heard(chip))
+		chip->how |= waited ? IRQ_MERGED : IRQ_FRESH;
 	return taken;
 }
 
@@ -192,7 +206,7 @@ static int send_route(struct keel_irqchip_state *chip, const struct irq_route *r
 
 	if (route_parse_msi(route->address, route->data, &msg) <= 0)
 		return 0;
-	return irq_deliver(chip->vm, &msg, NULL, &chip->merged);
+	return irq_deliver(chip->vm, &msg, NULL, &chip->how);
 }
 
 int irq_pulse_locked(struct keel_irqchip_state *chip, u32 gsi)

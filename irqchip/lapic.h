@@ -86,7 +86,7 @@ struct lapic {
 	struct lapic_posted posted;	/* any */
 	unsigned long posted_level[4];	/* any: trigger mode of what was posted */
 
-	u32 *regs;		/* a zeroed page; owner writes, any reads LDR DFR SVR TPR LVT0 IRR */
+	u32 *regs;		/* a zeroed page; owner writes, any reads a few */
 	u64 base;		/* IA32_APIC_BASE; owner writes, any reads */
 	u64 base_reserved;	/* bits of it that this guest does not have; constant */
 	u32 id;			/* constant */

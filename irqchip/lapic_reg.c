@@ -107,11 +107,9 @@ void lapic_timer_expire(struct lapic *l, u64 now)
 
 /* ---- writes ------------------------------------------------------------------ */
 
-struct reg_desc;
-
 /* One write of a register. */
 struct reg_write {
-	const struct reg_desc *reg;
+	u32 offset;
 	u32 val;		/* the writable bits */
 	u64 now;
 	struct lapic_todo *todo;
@@ -126,7 +124,6 @@ struct reg_write {
 struct reg_desc {
 	u32 writable;		/* bits; others are ignored in the page, #GP in an MSR; 0: none */
 	u32 record;		/* bits that the record may have set */
-	u16 offset;
 	u8 access;
 	void (*write)(struct lapic *l, const struct reg_write *w);	/* NULL: store */
 };
@@ -159,7 +156,7 @@ static void write_svr(struct lapic *l, const struct reg_write *w)
 
 static void write_esr(struct lapic *l, const struct reg_write *w)
 {
-	REG(l, w->reg->offset) = l->esr;
+	REG(l, w->offset) = l->esr;
 	l->esr = 0;
 }
 
@@ -169,9 +166,9 @@ static void write_lvt(struct lapic *l, const struct reg_write *w)
 
 	if (!(lapic_reg(l, LAPIC_SVR) & LAPIC_SVR_ENABLE))
 		val |= LAPIC_LVT_MASKED;
-	WRITE_ONCE(REG(l, w->reg->offset), val);
+	WRITE_ONCE(REG(l, w->offset), val);
 	/* The PIC's output may wait at LINT0. */
-	if (w->reg->offset == LAPIC_LVT_LINT0 && lapic_accepts_extint(l))
+	if (w->offset == LAPIC_LVT_LINT0 && lapic_accepts_extint(l))
 		w->todo->what |= LAPIC_DO_LOOK;
 }
 
@@ -279,14 +276,12 @@ static void write_self_ipi(struct lapic *l, const struct reg_write *w)
 
 #define R(off, acc, wr, rec, fn) \
 	[(off) >> 4] = { \
-		.offset = (off), .access = (acc), \
-		.writable = (wr), .record = (rec), .write = (fn), \
+		.access = (acc), .writable = (wr), .record = (rec), .write = (fn), \
 	}
-#define VECTORS(off) \
-	R((off), PR | MR, 0, 0xffff0000, NULL), R((off) + 0x10, PR | MR, 0, ~0U, NULL), \
-	R((off) + 0x20, PR | MR, 0, ~0U, NULL), R((off) + 0x30, PR | MR, 0, ~0U, NULL), \
-	R((off) + 0x40, PR | MR, 0, ~0U, NULL), R((off) + 0x50, PR | MR, 0, ~0U, NULL), \
-	R((off) + 0x60, PR | MR, 0, ~0U, NULL), R((off) + 0x70, PR | MR, 0, ~0U, NULL)
+/* The lowest word of a vector bitmap, without the vectors that are illegal, and the others. */
+#define VECTORS_LOW(off)	R(off, PR | MR, 0, 0xffff0000, NULL)
+#define VECTORS_HIGH(off) \
+	[((off) >> 4) + 1 ... ((off) >> 4) + 7] = { .access = PR | MR, .record = ~0U }
 
 /* Every register there is; the record's masks of ID, LDR and VERSION are in the check. */
 static const struct reg_desc reg_table[LAPIC_REGS_SIZE >> 4] = {
@@ -300,9 +295,12 @@ static const struct reg_desc reg_table[LAPIC_REGS_SIZE >> 4] = {
 	R(LAPIC_LDR, PR | PW | MR, 0xff000000, ~0U, NULL),
 	R(LAPIC_DFR, PR | PW, 0xf0000000, ~0U, write_dfr),
 	R(LAPIC_SVR, PR | PW | MR | MW, SVR_WRITABLE, SVR_WRITABLE, write_svr),
-	VECTORS(LAPIC_ISR),
-	VECTORS(LAPIC_TMR),
-	VECTORS(LAPIC_IRR),
+	VECTORS_LOW(LAPIC_ISR),
+	VECTORS_HIGH(LAPIC_ISR),
+	VECTORS_LOW(LAPIC_TMR),
+	VECTORS_HIGH(LAPIC_TMR),
+	VECTORS_LOW(LAPIC_IRR),
+	VECTORS_HIGH(LAPIC_IRR),
 	R(LAPIC_ESR, PR | PW | MR | MW, 0, LAPIC_ESR_ALL, write_esr),
 	R(LAPIC_ICR, PR | PW | MR | MW, ICR_WRITABLE, ICR_WRITABLE, write_icr),
 	R(LAPIC_ICR2, PR | PW, 0xff000000, ~0U, NULL),
@@ -318,16 +316,18 @@ static const struct reg_desc reg_table[LAPIC_REGS_SIZE >> 4] = {
 	R(LAPIC_SELF_IPI, MW, 0xff, 0, write_self_ipi),
 };
 
-static u32 reg_writable(const struct lapic *l, const struct reg_desc *reg)
+static u32 reg_writable(const struct lapic *l, u32 offset)
 {
-	if (reg->offset == LAPIC_LVT_TIMER && !l->has_deadline)
-		return reg->writable & ~LVT_TIMER_DEADLINE;
-	return reg->writable;
+	u32 writable = reg_table[offset >> 4].writable;
+
+	if (offset == LAPIC_LVT_TIMER && !l->has_deadline)
+		return writable & ~LVT_TIMER_DEADLINE;
+	return writable;
 }
 
-static u32 reg_read(struct lapic *l, const struct reg_desc *reg, u64 now)
+static u32 reg_read(struct lapic *l, u32 offset, u64 now)
 {
-	switch (reg->offset) {
+	switch (offset) {
 	case LAPIC_PPR:
 		return lapic_ppr(l);
 	case LAPIC_TMCCT:
@@ -336,19 +336,19 @@ static u32 reg_read(struct lapic *l, const struct reg_desc *reg, u64 now)
 		/* Of IRR and TMR too: what is posted belongs there. */
 		if (lapic_has_posted(l))
 			lapic_merge(l);
-		return lapic_reg(l, reg->offset);
+		return lapic_reg(l, offset);
 	}
 }
 
 static void reg_write(struct lapic *l, struct reg_write *w)
 {
-	const struct reg_desc *reg = w->reg;
+	const struct reg_desc *reg = &reg_table[w->offset >> 4];
 
-	w->val &= reg_writable(l, reg);
+	w->val &= reg_writable(l, w->offset);
 	if (reg->write)
 		reg->write(l, w);
 	else if (reg->writable)
-		WRITE_ONCE(REG(l, reg->offset), w->val);
+		WRITE_ONCE(REG(l, w->offset), w->val);
 }
 
 static void no_register(struct lapic *l, struct lapic_todo *todo)
@@ -370,7 +370,7 @@ u64 lapic_page_read(struct lapic *l, u32 offset, u32 len, u64 now)
 	/* A register is the first four of its sixteen bytes. */
 	if ((offset & 15) >= 4 || !(reg->access & PR))
 		return 0;
-	val = reg_read(l, reg, now) >> (offset & 3) * 8;
+	val = reg_read(l, offset & ~15U, now) >> (offset & 3) * 8;
 	return len >= 4 ? val : val & ((1ULL << len * 8) - 1);
 }
 
@@ -386,38 +386,36 @@ void lapic_page_write(struct lapic *l, u32 offset, u32 len, u64 val, u64 now,
 	/* Only whole registers can be written. */
 	if ((offset & 15) || len < 4 || !(reg->access & PW))
 		return;
-	reg_write(l, &(struct reg_write){ reg, (u32)val, now, todo });
+	reg_write(l, &(struct reg_write){ offset, (u32)val, now, todo });
 }
 
-static const struct reg_desc *x2_register(u32 index, u8 access)
+/* The register of an MSR that can be accessed so, in the x2APIC mode. */
+static bool x2_register(const struct lapic *l, u32 index, u8 access)
 {
 	u32 i = index - LAPIC_X2_FIRST;
 
-	if (i >= ARRAY_SIZE(reg_table) || !(reg_table[i].access & access))
-		return NULL;
-	return &reg_table[i];
+	return i < ARRAY_SIZE(reg_table) && (reg_table[i].access & access) && lapic_x2(l);
 }
 
 int lapic_x2_read(struct lapic *l, u32 index, u64 *val, u64 now)
 {
-	const struct reg_desc *reg = x2_register(index, MR);
+	u32 offset = (index - LAPIC_X2_FIRST) << 4;
 
-	if (!reg || !lapic_x2(l))
+	if (!x2_register(l, index, MR))
 		return -EINVAL;
-	*val = reg_read(l, reg, now);
-	if (reg->offset == LAPIC_ICR)
+	*val = reg_read(l, offset, now);
+	if (offset == LAPIC_ICR)
 		*val |= (u64)lapic_reg(l, LAPIC_ICR2) << 32;
 	return 0;
 }
 
 int lapic_x2_write(struct lapic *l, u32 index, u64 val, u64 now, struct lapic_todo *todo)
 {
-	const struct reg_desc *reg = x2_register(index, MW);
-	u32 ignored = 0;
+	u32 offset = (index - LAPIC_X2_FIRST) << 4, ignored = 0;
 
-	if (!reg || !lapic_x2(l))
+	if (!x2_register(l, index, MW))
 		return -EINVAL;
-	if (reg->offset == LAPIC_ICR) {
+	if (offset == LAPIC_ICR) {
 		if ((u32)val & ~(ICR_WRITABLE | ICR_BUSY))
 			return -EINVAL;
 		REG(l, LAPIC_ICR) = (u32)val & ICR_WRITABLE;
@@ -425,11 +423,11 @@ int lapic_x2_write(struct lapic *l, u32 index, u64 val, u64 now, struct lapic_to
 		send_icr(l, (u32)(val >> 32), todo);
 		return 0;
 	}
-	if (reg->offset >= LAPIC_LVT_TIMER && reg->offset <= LAPIC_LVT_ERROR)
+	if (offset >= LAPIC_LVT_TIMER && offset <= LAPIC_LVT_ERROR)
 		ignored = LVT_READ_ONLY;
-	if (val & ~(u64)(reg_writable(l, reg) | ignored))
+	if (val & ~(u64)(reg_writable(l, offset) | ignored))
 		return -EINVAL;
-	reg_write(l, &(struct reg_write){ reg, (u32)val, now, todo });
+	reg_write(l, &(struct reg_write){ offset, (u32)val, now, todo });
 	return 0;
 }
 

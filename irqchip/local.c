@@ -16,14 +16,14 @@
 
 void lapic_do(struct keel_lapic *l, const struct lapic_todo *todo)
 {
-	bool merged;
+	u32 how = 0;
 
 	if (todo->what & LAPIC_DO_TIMER)
 		lapic_timer_arm(l);
 	if (todo->what & LAPIC_DO_EOI)
 		irq_level_eoi(l->chip, todo->vector);
 	if (todo->what & LAPIC_DO_SEND)
-		irq_deliver(l->vcpu->vm, &todo->msg, l, &merged);
+		irq_deliver(l->vcpu->vm, &todo->msg, l, &how);
 	/* To ourselves: we look before the next entry, nobody has to be woken. */
 	if (todo->what & (LAPIC_DO_LOOK | LAPIC_DO_MODE))
 		keel_requests_set(&l->vcpu->req, KEEL_REQ_EVENT);

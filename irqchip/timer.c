@@ -154,10 +154,10 @@ static enum hrtimer_restart pit_timer_fn(struct hrtimer *timer)
 	chip->pit_backlog = (u32)min_t(u64, edges, PIT_MAX_BACKLOG);
 	chip->pit_seen = now;
 	if (chip->pit_backlog) {
-		chip->merged = false;
+		chip->how = 0;
 		irq_pulse_locked(chip, 0);
-		/* The last one still waits: this one did not count. */
-		if (!chip->merged)
+		/* Wherever it is heard the last one still waits: this one did not count. */
+		if (chip->how != IRQ_MERGED)
 			chip->pit_backlog--;
 	}
 	pit_timer_start(chip, now, now + PIT_MIN_GAP_NS);

@@ -375,7 +375,8 @@ static void timer_periodic(void)
 			CHECK(l.target > now && l.target - now <= count);
 			CHECK_EQ((l.target - start) % count, 0);
 			CHECK(count_at(now) > 0 && count_at(now) <= count);
-			while (lapic_ack(&l) >= 0) {
+			/* A tick may find the one before it waiting. */
+			while ((i % 30 > 15 || random_below(2)) && lapic_ack(&l) >= 0) {
 				taken++;
 				lapics_write(&l, LAPIC_EOI, 0);
 			}
