@@ -96,10 +96,8 @@ void lapic_timer_expire(struct lapic *l, u64 now)
 	}
 	missed = div64_u64(now - l->target, timer_step(l));
 	l->target += (missed + 1) * timer_step(l);
-	if (lvt & LAPIC_LVT_MASKED) {
-		l->backlog = 0;
+	if (lvt & LAPIC_LVT_MASKED)
 		return;
-	}
 	if (!lapic_local(l, lvt))
 		missed++;
 	l->backlog = (u32)min_t(u64, l->backlog + missed, LAPIC_MAX_BACKLOG);
@@ -152,6 +150,7 @@ static void write_svr(struct lapic *l, const struct reg_write *w)
 		return;
 	for (lvt = LAPIC_LVT_TIMER; lvt <= LAPIC_LVT_ERROR; lvt += 0x10)
 		REG(l, lvt) |= LAPIC_LVT_MASKED;
+	l->backlog = 0;
 }
 
 static void write_esr(struct lapic *l, const struct reg_write *w)

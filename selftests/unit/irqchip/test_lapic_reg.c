@@ -394,6 +394,12 @@ static void timer_periodic(void)
 		lapic_timer_expire(&l, l.target + 10ULL * count);
 		lapics_write(&l, LAPIC_LVT_TIMER, 0x20050);
 		CHECK_EQ(lapic_ack(&l), -1);
+		/* Neither are those that were kept when the LAPIC is disabled. */
+		lapic_timer_expire(&l, l.target + 10ULL * count);
+		lapics_write(&l, LAPIC_SVR, 0xff);
+		CHECK_EQ(lapic_ack(&l), 0x50);
+		lapics_write(&l, LAPIC_EOI, 0);
+		CHECK_EQ(lapic_ack(&l), -1);
 		lapics_free(&l);
 	}
 	ktap_cases(run);
