@@ -88,13 +88,13 @@ static void add_status(void *ctx, const char *name, int fd)
 {
 	struct json_object *reply = control_ask(fd, "status");
 
-	/* It may end just now; one that hangs is worth a line. */
-	if (reply)
+	if (reply) {
 		json_object_object_del(reply, "ok");
-	else
-		say("VM %s does not answer", name);
-	if (reply)
 		json_object_array_add(ctx, reply);
+	} else if (errno == ETIMEDOUT) {
+		/* One that hangs is worth a line; one that ends just now is not. */
+		say("VM %s does not answer", name);
+	}
 }
 
 static void print_list(struct json_object *vms)

@@ -142,6 +142,10 @@ static void rtc_set(void)
 	set_cmos(0x0a, a);
 	now += 31 * NS_PER_SEC;
 	check_time((u8 []){ 0x01, 0x00, 0x00, 0x07, 0x01, 0x01, 0x00, 0x20 });
+	set_cmos(0x32, 0x19);
+	set_cmos(9, 0x85);
+	CHECK_EQ(cmos(0x32), 0x19);
+	CHECK_EQ(cmos(9), 0x85);
 	set_cmos(2, 0x45);
 	CHECK_EQ(cmos(2), 0x45);	/* without SET it is set at once */
 }
@@ -209,6 +213,13 @@ static void rtc_periodic(void)
 		CHECK_EQ(cmos(0x0c) & 0xc0, 0xc0);
 	}
 	CHECK_EQ(n, 1024);
+	/* Rates 1 and 2 repeat 8 and 9: 256 and 128 Hz. */
+	now = LEAP_EVE;
+	set_cmos(0x0a, 0x21);
+	cmos(0x0c);
+	CHECK_EQ(rtc_deadline(&rtc) - now, NS_PER_SEC / 256);
+	set_cmos(0x0a, 0x22);
+	CHECK_EQ(rtc_deadline(&rtc) - now, NS_PER_SEC / 128);
 	set_cmos(0x0a, 0x20);
 	CHECK_EQ(rtc_deadline(&rtc), 0);	/* rate 0 is off */
 }
