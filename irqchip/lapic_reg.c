@@ -279,8 +279,8 @@ static void write_self_ipi(struct lapic *l, const struct reg_write *w)
 	}
 /* The lowest word of a vector bitmap, without the vectors that are illegal, and the others. */
 #define VECTORS_LOW(off)	R(off, PR | MR, 0, 0xffff0000, NULL)
-#define VECTORS_HIGH(off) \
-	[((off) >> 4) + 1 ... ((off) >> 4) + 7] = { .access = PR | MR, .record = ~0U }
+#define VECTORS_HIGH(from, to) \
+	[(from) >> 4 ... (to) >> 4] = { .access = PR | MR, .record = ~0U }
 
 /* Every register there is; the record's masks of ID, LDR and VERSION are in the check. */
 static const struct reg_desc reg_table[LAPIC_REGS_SIZE >> 4] = {
@@ -295,11 +295,11 @@ static const struct reg_desc reg_table[LAPIC_REGS_SIZE >> 4] = {
 	R(LAPIC_DFR, PR | PW, 0xf0000000, ~0U, write_dfr),
 	R(LAPIC_SVR, PR | PW | MR | MW, SVR_WRITABLE, SVR_WRITABLE, write_svr),
 	VECTORS_LOW(LAPIC_ISR),
-	VECTORS_HIGH(LAPIC_ISR),
+	VECTORS_HIGH(LAPIC_ISR + 0x10, LAPIC_ISR + 0x70),
 	VECTORS_LOW(LAPIC_TMR),
-	VECTORS_HIGH(LAPIC_TMR),
+	VECTORS_HIGH(LAPIC_TMR + 0x10, LAPIC_TMR + 0x70),
 	VECTORS_LOW(LAPIC_IRR),
-	VECTORS_HIGH(LAPIC_IRR),
+	VECTORS_HIGH(LAPIC_IRR + 0x10, LAPIC_IRR + 0x70),
 	R(LAPIC_ESR, PR | PW | MR | MW, 0, LAPIC_ESR_ALL, write_esr),
 	R(LAPIC_ICR, PR | PW | MR | MW, ICR_WRITABLE, ICR_WRITABLE, write_icr),
 	R(LAPIC_ICR2, PR | PW, 0xff000000, ~0U, NULL),

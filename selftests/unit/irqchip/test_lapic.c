@@ -93,11 +93,10 @@ static void step(struct lapic *l)
 		CHECK(!lapic_has_posted(l));
 		break;
 	case 2:
-		if (lapic_x2(l)) {
+		if (lapic_x2(l))
 			lapics_write(l, LAPIC_SELF_IPI, v);
-		} else {
+		else
 			lapics_write(l, LAPIC_ICR, 0x40000 | v);
-		}
 		ref.irr[v] = true;
 		ref.tmr[v] = false;
 		CHECK_EQ(!!(lapics_todo.what & LAPIC_DO_LOOK), ref_deliverable() >= 0);
@@ -209,7 +208,8 @@ static void addressing(void)
 	for (run = 0; run < 4000; run++) {
 		u32 id = random_below(64);
 		u32 ldr = random_below(2) ? 1U << (24 + random_below(8)) : (u32)random_u64();
-		u32 dfr = (u32[]){ 0xffffffff, 0x0fffffff, (u32)random_u64() }[random_below(3)];
+		u32 dfrs[] = { 0xffffffff, 0x0fffffff, (u32)random_u64() };
+		u32 dfr = dfrs[random_below(3)];
 		bool x2 = random_below(2);
 
 		lapics_new(&l, id);
