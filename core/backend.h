@@ -120,6 +120,7 @@ struct keel_event {
 #define KEEL_CG_DEBUG		BIT(7)	/* dr0-3 dr6 dr7 */
 #define KEEL_CG_MSR		BIT(8)	/* vcpu->msr: what the world switch moves */
 #define KEEL_CG_SHADOW		BIT(9)	/* interrupt shadow, NMI mask */
+#define KEEL_CG_PDPTR		BIT(10)	/* vcpu->pdptr: set only, PAE paging of a loaded state */
 #define KEEL_CG_ALL		(BIT(10) - 1)
 
 /* Text of a capability audit, a line a finding. */
@@ -206,7 +207,7 @@ struct keel_backend_ops {
 extern const struct keel_backend_ops *keel_backend;
 
 /* The vendors: used by core/module.c alone. */
-extern const struct keel_backend_ops svm_ops;
+extern const struct keel_backend_ops svm_ops, vmx_ops;
 
 /* printf into @report; NULL is fine. */
 __printf(2, 3) void keel_report(struct keel_report *report, const char *fmt, ...);

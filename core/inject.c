@@ -101,8 +101,11 @@ static void inject_exception(struct keel_vcpu *vcpu)
 /* True: an event stands in the control block. */
 static bool inject_nmi(struct keel_vcpu *vcpu, bool busy)
 {
-	int posted = atomic_xchg(&vcpu->nmi_posted, 0);
+	int posted = atomic_read(&vcpu->nmi_posted) ? atomic_xchg(&vcpu->nmi_posted, 0) : 0;
 
+	if (!posted && !vcpu->nmi_pending)
+		return busy;
+	keel_need(vcpu, KEEL_CG_SHADOW);
 	/* One may wait behind the one that is being handled. */
 	if (posted)
 		vcpu->nmi_pending = min(vcpu->nmi_pending + posted, 2 - (int)vcpu->nmi_masked);
@@ -184,9 +187,9 @@ bool keel_can_wake(struct keel_vcpu *vcpu)
 {
 	if (vcpu->exception.kind || vcpu->injected.kind)
 		return true;
+	keel_need(vcpu, KEEL_CG_RFLAGS | KEEL_CG_SHADOW);
 	if ((vcpu->nmi_pending || atomic_read(&vcpu->nmi_posted)) && !vcpu->nmi_masked)
 		return true;
-	keel_need(vcpu, KEEL_CG_RFLAGS);
 	return (vcpu->regs.rflags & X86_EFLAGS_IF) && irqchip_has_irq(vcpu);
 }
 

@@ -15,9 +15,10 @@
 #include "core/dev.h"
 #include "core/event.h"
 #include "core/hw.h"
+#include "core/mitigate.h"
 #include "core/vm.h"
 
-static const struct keel_backend_ops *const backends[] = { &svm_ops };
+static const struct keel_backend_ops *const backends[] = { &svm_ops, &vmx_ops };
 
 const struct keel_backend_ops *keel_backend __ro_after_init;
 
@@ -95,9 +96,12 @@ static int __init keel_module_init(void)
 	ret = keel_cpuid_setup();
 	if (ret)
 		goto err_backend;
-	ret = keel_event_setup();
+	ret = keel_mitigate_setup();
 	if (ret)
 		goto err_backend;
+	ret = keel_event_setup();
+	if (ret)
+		goto err_mitigate;
 	ret = keel_hw_init();
 	if (ret)
 		goto err_event;
@@ -112,6 +116,8 @@ err_hw:
 	keel_hw_exit();
 err_event:
 	keel_event_teardown();
+err_mitigate:
+	keel_mitigate_teardown();
 err_backend:
 	if (keel_backend)
 		keel_backend->teardown();
@@ -129,6 +135,7 @@ static void __exit keel_module_exit(void)
 	srcu_barrier(&keel_srcu);
 	rcu_barrier();
 	keel_hw_exit();
+	keel_mitigate_teardown();
 	if (keel_backend)
 		keel_backend->teardown();
 }

@@ -476,6 +476,7 @@ static const struct msr_row {
 	{ MSR_K8_TOP_MEM1, MSR_K8_TOP_MEM1, MSR_AMD, read_zero, NULL },
 	{ MSR_K8_TOP_MEM2, MSR_K8_TOP_MEM2, MSR_AMD, read_zero, NULL },
 	{ MSR_AMD64_NB_CFG, MSR_AMD64_NB_CFG, MSR_AMD, read_zero, write_if_zero },
+	{ MSR_K8_INT_PENDING_MSG, MSR_K8_INT_PENDING_MSG, MSR_AMD, read_zero, write_if_zero },
 	{ MSR_VM_CR, MSR_VM_CR, MSR_AMD, read_vm_cr, NULL },
 	{ MSR_AMD64_DC_CFG, MSR_AMD64_DC_CFG, MSR_AMD, read_zero, write_if_zero },
 	{ MSR_AMD64_DE_CFG, MSR_AMD64_DE_CFG, MSR_AMD, read_de_cfg, write_de_cfg },

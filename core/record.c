@@ -155,12 +155,28 @@ int keel_sregs_check(struct keel_vcpu *vcpu, const struct keel_sregs *s, u32 *ba
 	return 0;
 }
 
+/*
+ * PAE paging reads its four top entries when CR3 is loaded, not when they are
+ * used.  Memory that is not mapped yet reads as entries that are not present.
+ */
+static void load_pdptrs(struct keel_vcpu *vcpu)
+{
+	const struct keel_sregs *s = &vcpu->sregs;
+
+	if (!(s->cr0 & X86_CR0_PG) || !(s->cr4 & X86_CR4_PAE) || (s->efer & EFER_LMA))
+		return;
+	if (keel_guest_read(vcpu->vm, s->cr3 & ~0x1fULL, vcpu->pdptr, sizeof(vcpu->pdptr)))
+		memset(vcpu->pdptr, 0, sizeof(vcpu->pdptr));
+	keel_touch(vcpu, KEEL_CG_PDPTR);
+}
+
 void keel_sregs_load(struct keel_vcpu *vcpu, const struct keel_sregs *s)
 {
 	vcpu->sregs = *s;
 	vcpu->cr8 = s->cr8;
 	vcpu->xcr0 = s->xcr0;
 	keel_touch(vcpu, KEEL_CG_CR | KEEL_CG_CS | KEEL_CG_SEG | KEEL_CG_DTABLE);
+	load_pdptrs(vcpu);
 	keel_update_xcr0(vcpu);
 	if (vcpu->lapic) {
 		lapic_load_base(vcpu, s->apic_base);

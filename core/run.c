@@ -9,6 +9,7 @@
 #include <linux/sched/signal.h>
 #include <asm/debugreg.h>
 #include <asm/fpu/api.h>
+#include <asm/fpu/xcr.h>
 #include <asm/msr.h>
 #include "core/compat.h"
 #include "core/cpuid.h"
@@ -131,6 +132,18 @@ static void run_save_debug(struct keel_vcpu *vcpu)
 
 /* ---- the entry loop --------------------------------------------------------------------- */
 
+/*
+ * Which state components XSAVE and XSAVES move.  A guest has no XSS; XSAVES in
+ * it must not move what the host enabled for itself.
+ */
+static __always_inline void run_swap_xsave(struct keel_vcpu *vcpu, bool guest)
+{
+	if (unlikely(vcpu->entry_xcr0 != vcpu->host_xcr0))
+		xsetbv(XCR_XFEATURE_ENABLED_MASK, guest ? vcpu->entry_xcr0 : vcpu->host_xcr0);
+	if (unlikely(vcpu->host_xss))
+		wrmsrl_safe(MSR_IA32_XSS, guest ? 0 : vcpu->host_xss);
+}
+
 /* [entry] One entry.  The guest's CR8 goes to the LAPIC when it has changed. */
 static void run_enter(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
@@ -138,7 +151,9 @@ static void run_enter(struct keel_vcpu *vcpu, struct keel_exit *exit)
 
 	if (unlikely(vcpu->dr_live))
 		run_load_debug(vcpu);
+	run_swap_xsave(vcpu, true);
 	keel_backend->enter(vcpu, exit);
+	run_swap_xsave(vcpu, false);
 	if (unlikely(vcpu->dr_live))
 		run_save_debug(vcpu);
 	if (unlikely(hw_breakpoint_active()))

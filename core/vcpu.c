@@ -158,6 +158,8 @@ static void vcpu_init_fields(struct keel_vcpu *vcpu, struct keel_vm *vm, u32 id)
 	vcpu->id = id;
 	vcpu->cpu = -1;
 	vcpu->host_xcr0 = boot_cpu_has(X86_FEATURE_OSXSAVE) ? xgetbv(XCR_XFEATURE_ENABLED_MASK) : 0;
+	if (boot_cpu_has(X86_FEATURE_XSAVES))
+		rdmsrl_safe(MSR_IA32_XSS, &vcpu->host_xss);
 	rcuwait_init(&vcpu->wait);
 	keel_run_init(vcpu);
 }

@@ -89,9 +89,11 @@ struct keel_vcpu {
 	/* register cache beyond the general registers; owner */
 	struct keel_sregs sregs;	/* groups CR CS SEG DTABLE; cr8 and apic_base unused */
 	u64 dr[4], dr6, dr7;		/* group DEBUG */
+	u64 pdptr[4];			/* group PDPTR */
 	struct keel_msrs msr;		/* group MSR */
 	u64 xcr0;			/* owner: the guest's XCR0 */
 	u64 host_xcr0;			/* constant */
+	u64 host_xss;			/* constant: not 0 only where the host uses such state */
 	u64 entry_xcr0;			/* owner: XCR0 to enter with: the guest's once it has OSXSAVE */
 	u64 tsc_aux, host_tsc_aux;	/* owner */
 	u64 tsc_adjust;			/* owner */

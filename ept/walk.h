@@ -161,5 +161,7 @@ static inline gfn_t s2_gfn_limit(const struct s2_tables *t)
 
 /* NPT: AMD's nested page tables. */
 extern const struct s2_format npt_format;
+/* EPT: Intel's extended page tables. */
+extern const struct s2_format ept_format;
 
 #endif /* KEEL_EPT_WALK_H */

@@ -6,7 +6,6 @@
  */
 #include <linux/percpu.h>
 #include <asm/cpufeature.h>
-#include <asm/fpu/xcr.h>
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
 #include <asm/processor-flags.h>
@@ -179,23 +178,15 @@ static void svm_before_entry(struct keel_vcpu *vcpu, struct svm_vcpu *svm)
 	svm->sw.switch_spec_ctrl = svm->sw.guest_spec_ctrl != svm->sw.host_spec_ctrl;
 }
 
-static __always_inline void svm_xcr0(u64 from, u64 to)
-{
-	if (unlikely(from != to))
-		xsetbv(XCR_XFEATURE_ENABLED_MASK, to);
-}
-
 void svm_enter(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct svm_control *c = &svm->vmcb->control;
 
 	svm_before_entry(vcpu, svm);
-	svm_xcr0(vcpu->host_xcr0, vcpu->entry_xcr0);
 	keel_guest_enter_irqoff();
 	svm_switch_to_guest(&svm->sw, vcpu->regs.gpr);
 	keel_guest_exit_irqoff();
-	svm_xcr0(vcpu->entry_xcr0, vcpu->host_xcr0);
 
 	/* Nothing cached survives but the general registers. */
 	vcpu->regs.gpr[KEEL_RAX] = svm->vmcb->save.rax;

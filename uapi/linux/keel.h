@@ -86,6 +86,8 @@
 #define KEEL_CAP_TSC_SCALING	(1U << 8)
 #define KEEL_CAP_1G_PAGES	(1U << 9)
 #define KEEL_CAP_X2APIC		(1U << 10)
+#define KEEL_CAP_VPID		(1U << 11)
+#define KEEL_CAP_EPT_AD		(1U << 12)	/* accessed and dirty bits in EPT */
 
 /*
  * KEEL_INFO: what this host can do, and what Keel holds now.  @report is a

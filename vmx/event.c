@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Events into the guest: injection, the windows that say when the guest can
+ * take one, and the events whose delivery an exit cut short.  It must not know
+ * where an event comes from.
+ */
+#include <asm/processor-flags.h>
+#include "vmx/vmx.h"
+
+/* The interruptibility state, read once an exit. */
+u32 vmx_shadow(struct vmx_vcpu *vmx)
+{
+	if (!vmx->shadow_valid) {
+		vmx->shadow = vmx_read(VMX_GUEST_SHADOW);
+		vmx->shadow_valid = true;
+	}
+	return vmx->shadow;
+}
+
+void vmx_set_shadow(struct vmx_vcpu *vmx, u32 shadow)
+{
+	if (vmx->shadow_valid && vmx->shadow == shadow)
+		return;
+	vmx->shadow = shadow;
+	vmx->shadow_valid = true;
+	vmx_write(VMX_GUEST_SHADOW, shadow);
+}
+
+void vmx_inject(struct keel_vcpu *vcpu, const struct keel_event *event)
+{
+	static const u32 types[] = {
+		[KEEL_EV_IRQ] = VMX_EV_INTR,
+		[KEEL_EV_NMI] = VMX_EV_NMI,
+		[KEEL_EV_EXCEPTION] = VMX_EV_EXCEPTION,
+		[KEEL_EV_SOFT] = VMX_EV_SOFT_INT,
+	};
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	u32 type = types[event->kind];
+
+	/* INT3 and INTO are software exceptions: their return address is behind them. */
+	if (event->kind == KEEL_EV_EXCEPTION && (event->vector == 3 || event->vector == 4)) {
+		type = VMX_EV_SOFT_EXCEPTION;
+		vmx_write(VMX_ENTRY_INSN_LEN, event->insn_len ?: 1);
+	}
+	vmx->event_info = VMX_EV_VALID | type | event->vector |
+			  (event->has_error ? VMX_EV_HAS_ERROR : 0);
+	vmx->event_error = event->error;
+	vmx->event = true;
+	if (event->has_error)
+		vmx_write(VMX_ENTRY_EVENT_ERROR, event->error);
+	vmx_write(VMX_ENTRY_EVENT, vmx->event_info);
+}
+
+/* The CPU masks NMIs by itself when it delivers one, and unmasks them at IRET. */
+bool vmx_can_inject(struct keel_vcpu *vcpu, enum keel_event_kind kind)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	u32 shadow = vmx_shadow(vmx);
+
+	if (vmx->event || (shadow & (VMX_SHADOW_STI | VMX_SHADOW_MOV_SS)))
+		return false;
+	if (kind == KEEL_EV_NMI)
+		return !(shadow & VMX_SHADOW_NMI);
+	keel_need(vcpu, KEEL_CG_RFLAGS);
+	return vcpu->regs.rflags & X86_EFLAGS_IF;
+}
+
+void vmx_window(struct keel_vcpu *vcpu, enum keel_event_kind kind, bool open)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	if (kind == KEEL_EV_IRQ)
+		vmx_set_proc(vmx, VMX_PROC_IRQ_WINDOW, open);
+	else
+		vmx_set_proc(vmx, VMX_PROC_NMI_WINDOW, open);
+}
+
+/* An event word as a neutral event. */
+static void vmx_keep_event(struct keel_event *event, u32 info, u32 error)
+{
+	static const u8 kinds[] = {
+		[VMX_EV_INTR >> VMX_EV_TYPE_SHIFT] = KEEL_EV_IRQ,
+		[VMX_EV_NMI >> VMX_EV_TYPE_SHIFT] = KEEL_EV_NMI,
+		[VMX_EV_EXCEPTION >> VMX_EV_TYPE_SHIFT] = KEEL_EV_EXCEPTION,
+		/* The others are instructions, which run again by themselves. */
+		[7] = KEEL_EV_NONE,
+	};
+
+	*event = (struct keel_event){
+		.kind = kinds[(info & VMX_EV_TYPE_MASK) >> VMX_EV_TYPE_SHIFT],
+		.vector = info & 0xff,
+		.has_error = !!(info & VMX_EV_HAS_ERROR),
+		.error = error,
+	};
+}
+
+void vmx_requeue(struct keel_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	if (!vmx->event)
+		return;
+	/* Back to where it came from: another event may wait in vcpu->injected. */
+	vmx_keep_event(vcpu->injected.kind ? &vcpu->exception : &vcpu->injected, vmx->event_info,
+		       vmx->event_error);
+	if ((vmx->event_info & VMX_EV_TYPE_MASK) == VMX_EV_SOFT_EXCEPTION)
+		vcpu->injected.kind = KEEL_EV_EXCEPTION;
+	vmx->event = false;
+	vmx_write(VMX_ENTRY_EVENT, 0);
+}
+
+/* [entry] after an exit: an event whose delivery was cut short goes back to the vCPU. */
+void vmx_collect_event(struct keel_vcpu *vcpu, u32 reason)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	u32 info = vmx_read(VMX_IDT_EVENT), exit_info;
+
+	/* A successful entry has taken the event; the CPU cleared its valid bit. */
+	vmx->event = false;
+	if (unlikely(info & VMX_EV_VALID)) {
+		vmx_keep_event(vcpu->injected.kind ? &vcpu->exception : &vcpu->injected, info,
+			       info & VMX_EV_HAS_ERROR ? vmx_read(VMX_IDT_EVENT_ERROR) : 0);
+		/* It will be delivered again, which wants NMIs unmasked. */
+		if (vcpu->injected.kind == KEEL_EV_NMI)
+			vmx_set_shadow(vmx, vmx_shadow(vmx) & ~(u32)VMX_SHADOW_NMI);
+		return;
+	}
+	/* IRET had unmasked NMIs when its own access faulted: they are masked still. */
+	if (reason == VMX_X_EXCEPTION_NMI) {
+		exit_info = vmx_read(VMX_EXIT_EVENT);
+		if ((exit_info & VMX_EV_NMI_UNBLOCKED) && (exit_info & 0xff) != 8)
+			vmx_set_shadow(vmx, vmx_shadow(vmx) | VMX_SHADOW_NMI);
+	} else if (reason == VMX_X_EPT_VIOLATION &&
+		   (vmx_read(VMX_EXIT_QUALIFICATION) & VMX_EPT_NMI_UNBLOCKED)) {
+		vmx_set_shadow(vmx, vmx_shadow(vmx) | VMX_SHADOW_NMI);
+	}
+}

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * One entry and one exit: what the CPU needs before it enters, and the
+ * translation of its exit reason into a neutral exit.  It must not know what
+ * an exit leads to.
+ */
+#include <linux/percpu.h>
+#include <asm/cpufeature.h>
+#include <asm/debugreg.h>
+#include <asm/mmu_context.h>
+#include <asm/msr.h>
+#include <asm/processor-flags.h>
+#include <asm/tlbflush.h>
+#include "core/compat.h"
+#include "core/guest_context.h"
+#include "core/mitigate.h"
+#include "vmx/vmx.h"
+
+#define VEC_DB		1
+#define VEC_MC		18
+#define APIC_TPR	0x80
+#define DR6_BD		BIT_ULL(13)
+#define DR6_TRAPS	(0xfULL | BIT_ULL(13) | BIT_ULL(14))
+
+typedef void (*vmx_decode_fn)(struct keel_vcpu *vcpu, struct keel_exit *exit);
+
+/* ---- decoding --------------------------------------------------------------------------- */
+
+/* #DB exits before the CPU has told the guest: DR6 is ours to fill in. */
+static void vmx_debug_trap(struct keel_vcpu *vcpu)
+{
+	u64 cause = vmx_read(VMX_EXIT_QUALIFICATION) & DR6_TRAPS;
+
+	vcpu->dr6 = (vcpu->dr6 & ~0xfULL) | cause;
+}
+
+static void vmx_decode_exception(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	u32 info = vmx_read(VMX_EXIT_EVENT);
+
+	if ((info & VMX_EV_TYPE_MASK) == VMX_EV_NMI) {
+		/* NMIs are blocked until this handler's IRET; it must come first. */
+		asm volatile("int $2");
+		exit->kind = KEEL_X_INTR;
+		return;
+	}
+	exit->exception.vector = info & 0xff;
+	exit->exception.has_error = !!(info & VMX_EV_HAS_ERROR);
+	exit->exception.error = info & VMX_EV_HAS_ERROR ? vmx_read(VMX_EXIT_EVENT_ERROR) : 0;
+	if (exit->exception.vector == VEC_DB)
+		vmx_debug_trap(vcpu);
+	else if (exit->exception.vector == VEC_MC)
+		keel_host_machine_check();
+}
+
+static void vmx_decode_irq_window(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	vmx_set_proc(to_vmx(vcpu), VMX_PROC_IRQ_WINDOW, false);
+}
+
+static void vmx_decode_nmi_window(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	vmx_set_proc(to_vmx(vcpu), VMX_PROC_NMI_WINDOW, false);
+}
+
+static void vmx_decode_cr(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	u64 info = vmx_read(VMX_EXIT_QUALIFICATION);
+	u32 type = (info >> VMX_CR_TYPE_SHIFT) & VMX_CR_TYPE;
+
+	exit->cr.cr = info & VMX_CR_NUMBER;
+	exit->cr.gpr = (info >> VMX_CR_GPR_SHIFT) & 15;
+	exit->cr.needs_decode = 0;
+	/* CLTS and LMSW change nothing that the masks withhold. */
+	exit->kind = type == VMX_CR_TO ? KEEL_X_CR_WRITE :
+		     type == VMX_CR_FROM ? KEEL_X_CR_READ : KEEL_X_UNEXPECTED;
+}
+
+static void vmx_decode_io(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	u64 info = vmx_read(VMX_EXIT_QUALIFICATION);
+
+	exit->pio.port = info >> VMX_IO_PORT_SHIFT;
+	exit->pio.size = (info & VMX_IO_SIZE) + 1;
+	exit->pio.in = !!(info & VMX_IO_IN);
+	exit->pio.string = !!(info & VMX_IO_STRING);
+	exit->pio.rep = !!(info & VMX_IO_REP);
+}
+
+/* The threshold was crossed: the LAPIC hears of the new TPR from the run loop. */
+static void vmx_decode_tpr(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	keel_vcpu_request(vcpu, KEEL_REQ_EVENT);
+}
+
+static void vmx_decode_ept(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	u64 info = vmx_read(VMX_EXIT_QUALIFICATION);
+	u32 access = KEEL_FAULT_READ;
+
+	if (info & VMX_EPT_FETCH)
+		access = KEEL_FAULT_EXEC;
+	else if (info & VMX_EPT_WRITE)
+		access = KEEL_FAULT_WRITE;
+	if (info & VMX_EPT_PRESENT)
+		access |= KEEL_FAULT_PRESENT;
+	if ((info & VMX_EPT_LINEAR) && !(info & VMX_EPT_TRANSLATED))
+		access |= KEEL_FAULT_TABLE_WALK;
+	exit->fault.gpa = vmx_read(VMX_GUEST_PHYSICAL);
+	exit->fault.access = access;
+}
+
+/* A row without kind is an exit that no control asks for. */
+static const struct {
+	u8 kind;
+	bool length;		/* the exit instruction length is valid */
+	vmx_decode_fn decode;
+} vmx_exits[VMX_X_LAST + 1] = {
+	[VMX_X_EXCEPTION_NMI] = { KEEL_X_EXCEPTION, false, vmx_decode_exception },
+	[VMX_X_INTR] = { KEEL_X_INTR },
+	[VMX_X_TRIPLE_FAULT] = { KEEL_X_SHUTDOWN },
+	[VMX_X_INIT] = { KEEL_X_INIT },
+	[VMX_X_IRQ_WINDOW] = { KEEL_X_IRQ_WINDOW, false, vmx_decode_irq_window },
+	[VMX_X_NMI_WINDOW] = { KEEL_X_NMI_WINDOW, false, vmx_decode_nmi_window },
+	[VMX_X_TASK_SWITCH] = { KEEL_X_TASK_SWITCH },
+	[VMX_X_CPUID] = { KEEL_X_CPUID, true },
+	[VMX_X_GETSEC] = { KEEL_X_UNDEFINED },
+	[VMX_X_HLT] = { KEEL_X_HLT, true },
+	[VMX_X_INVD] = { KEEL_X_CACHE, true },
+	[VMX_X_RDPMC] = { KEEL_X_RDPMC, true },
+	[VMX_X_VMCALL] = { KEEL_X_HYPERCALL, true },
+	[VMX_X_VMX_FIRST ... VMX_X_VMX_LAST] = { KEEL_X_UNDEFINED },
+	[VMX_X_CR] = { KEEL_X_CR_WRITE, true, vmx_decode_cr },
+	[VMX_X_DR] = { KEEL_X_DR },
+	[VMX_X_IO] = { KEEL_X_PIO, true, vmx_decode_io },
+	[VMX_X_RDMSR] = { KEEL_X_RDMSR, true },
+	[VMX_X_WRMSR] = { KEEL_X_WRMSR, true },
+	[VMX_X_MWAIT] = { KEEL_X_UNDEFINED },
+	[VMX_X_MONITOR] = { KEEL_X_UNDEFINED },
+	[VMX_X_PAUSE] = { KEEL_X_PAUSE, true },
+	[VMX_X_TPR_THRESHOLD] = { KEEL_X_NONE, false, vmx_decode_tpr },
+	[VMX_X_EPT_VIOLATION] = { KEEL_X_STAGE2, false, vmx_decode_ept },
+	[VMX_X_INVEPT] = { KEEL_X_UNDEFINED },
+	[VMX_X_INVVPID] = { KEEL_X_UNDEFINED },
+	[VMX_X_WBINVD] = { KEEL_X_CACHE, true },
+	[VMX_X_XSETBV] = { KEEL_X_XSETBV, true },
+};
+
+static void vmx_decode(struct keel_vcpu *vcpu, struct keel_exit *exit, u32 reason)
+{
+	exit->vendor_code = reason;
+	exit->insn_len = 0;
+	exit->nr_bytes = 0;
+	exit->event_was_in_flight = vcpu->injected.kind != KEEL_EV_NONE;
+	if (unlikely(reason > VMX_X_LAST)) {
+		exit->kind = KEEL_X_UNEXPECTED;
+		return;
+	}
+	exit->kind = vmx_exits[reason].kind;
+	if (exit->kind == KEEL_X_NONE && !vmx_exits[reason].decode)
+		exit->kind = KEEL_X_UNEXPECTED;
+	if (vmx_exits[reason].length)
+		exit->insn_len = vmx_read(VMX_EXIT_INSN_LEN);
+	if (vmx_exits[reason].decode)
+		vmx_exits[reason].decode(vcpu, exit);
+}
+
+static void vmx_entry_failed(struct keel_vcpu *vcpu, struct keel_exit *exit, u32 reason)
+{
+	exit->kind = KEEL_X_ENTRY_FAIL;
+	exit->vendor_code = reason;
+	exit->insn_len = 0;
+	exit->entry.name = vmx_check(vcpu, reason, &exit->entry.rule);
+}
+
+/* ---- entering ------------------------------------------------------------------------------- */
+
+/* The host's CR3 and CR4 change with the thread, not with every entry. */
+static void vmx_before_entry(struct keel_vcpu *vcpu, struct vmx_vcpu *vmx)
+{
+	u64 cr3 = __get_current_cr3_fast(), cr4 = cr4_read_shadow();
+	u32 *tpr = (u32 *)(vmx->virtual_apic + APIC_TPR);
+
+	if (unlikely(cr3 != vmx->host_cr3)) {
+		vmx->host_cr3 = cr3;
+		vmx_write(VMX_HOST_CR3, cr3);
+	}
+	if (unlikely(cr4 != vmx->host_cr4)) {
+		vmx->host_cr4 = cr4;
+		vmx_write(VMX_HOST_CR4, cr4);
+	}
+	*tpr = vcpu->cr8 << 4;
+	if (unlikely(vmx->flush))
+		vmx_flush_now(vcpu);
+	if (unlikely(vcpu->dr_live))
+		set_debugreg(vcpu->dr6, 6);
+	if (native_read_cr2() != vcpu->sregs.cr2)
+		native_write_cr2(vcpu->sregs.cr2);
+	if (vmx_global.flush_l1d && vmx->flush_l1d) {
+		vmx->flush_l1d = false;
+		keel_flush_l1d();
+	}
+}
+
+void vmx_enter(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	u32 reason;
+	int failed;
+
+	vmx_before_entry(vcpu, vmx);
+	keel_guest_enter_irqoff();
+	failed = vmx_switch_to_guest(&vmx->sw, vcpu->regs.gpr);
+	keel_guest_exit_irqoff();
+
+	/* Nothing cached survives but the general registers and CR2. */
+	vcpu->sregs.cr2 = native_read_cr2();
+	vcpu->valid = 0;
+	vmx->shadow_valid = false;
+	vcpu->cr8 = *(u32 *)(vmx->virtual_apic + APIC_TPR) >> 4;
+	if (unlikely(vcpu->dr_live)) {
+		get_debugreg(vcpu->dr6, 6);
+		set_debugreg(0, 6);
+	}
+	if (unlikely(failed)) {
+		vmx->event = false;
+		vmx_entry_failed(vcpu, exit, 0);
+		return;
+	}
+	vmx->sw.launched = 1;
+	reason = vmx_read(VMX_EXIT_REASON);
+	if (unlikely(reason & VMX_X_ENTRY_FAILED)) {
+		vmx->event = false;
+		vmx_write(VMX_ENTRY_EVENT, 0);
+		vmx_entry_failed(vcpu, exit, reason);
+		return;
+	}
+	vmx_collect_event(vcpu, reason);
+	vmx_decode(vcpu, exit, reason);
+}
+
+bool vmx_skip_insn(struct keel_vcpu *vcpu, const struct keel_exit *exit)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	const u32 shadow = VMX_SHADOW_STI | VMX_SHADOW_MOV_SS;
+
+	if (!exit->insn_len)
+		return false;
+	vmx_access_begin(vmx);
+	keel_need(vcpu, KEEL_CG_RIP | KEEL_CG_RFLAGS);
+	vcpu->regs.rip += exit->insn_len;
+	if (unlikely(vcpu->regs.rip >> 32)) {
+		keel_need(vcpu, KEEL_CG_CS | KEEL_CG_CR);
+		if (!(vcpu->sregs.efer & EFER_LMA) ||
+		    !(vcpu->sregs.seg[KEEL_SREG_CS].attr & KEEL_ATTR_L))
+			vcpu->regs.rip = (u32)vcpu->regs.rip;
+	}
+	vmx_write(VMX_GUEST_RIP, vcpu->regs.rip);
+	vcpu->dirty &= ~(u32)KEEL_CG_RIP;
+	if (unlikely(vmx_shadow(vmx) & shadow)) {
+		vmx_set_shadow(vmx, vmx->shadow & ~shadow);
+		vcpu->valid &= ~(u32)KEEL_CG_SHADOW;
+	}
+	vmx_access_end(vmx);
+	if (unlikely(vcpu->regs.rflags & X86_EFLAGS_TF))
+		keel_queue_step_trap(vcpu);
+	return true;
+}

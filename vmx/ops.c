@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The VMX back end's table, and the life of its per-VM and per-vCPU parts.
+ * It must not know anything above core/backend.h.
+ */
+#include <linux/mm.h>
+#include <linux/percpu.h>
+#include <linux/slab.h>
+#include "core/stats.h"
+#include "vmx/vmx.h"
+
+static int vmx_vm_init(struct keel_vm *vm)
+{
+	u8 max_leaf = vmx_global.caps & KEEL_CAP_1G_PAGES ? S2_LEVEL_1G : S2_LEVEL_2M;
+
+	return s2_init(vm, &ept_format, 4, max_leaf);
+}
+
+static void vmx_vm_fini(struct keel_vm *vm)
+{
+	s2_fini(vm);
+}
+
+/* A later vCPU at this address must not be taken for this one. */
+static void vmx_forget(struct vmx_vcpu *vmx)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		cmpxchg(per_cpu_ptr(&vmx_cpus.last_vcpu, cpu), vmx, NULL);
+}
+
+static void vmx_free_page(void *page)
+{
+	if (!page)
+		return;
+	free_page((unsigned long)page);
+	keel_account(-(long)PAGE_SIZE);
+}
+
+static void *vmx_alloc_page(void)
+{
+	void *page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+
+	if (page)
+		keel_account(PAGE_SIZE);
+	return page;
+}
+
+static void vmx_vcpu_fini(struct keel_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	if (!vmx)
+		return;
+	vmx_unload(vmx);
+	vmx_forget(vmx);
+	vmx_vpid_free(vmx);
+	vmx_free_page(vmx->virtual_apic);
+	vmx_free_page(vmx->vmcs);
+	kfree(vmx);
+	keel_account(-(long)sizeof(*vmx));
+	vcpu->arch = NULL;
+}
+
+static int vmx_vcpu_init(struct keel_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = kzalloc(sizeof(*vmx), GFP_KERNEL_ACCOUNT);
+	int err = -ENOMEM;
+
+	if (!vmx)
+		return -ENOMEM;
+	keel_account(sizeof(*vmx));
+	vcpu->arch = vmx;
+	vmx->vcpu = vcpu;
+	vmx->last_cpu = -1;
+	INIT_LIST_HEAD(&vmx->loaded);
+	vmx->vmcs = vmx_alloc_page();
+	vmx->virtual_apic = vmx_alloc_page();
+	if (!vmx->vmcs || !vmx->virtual_apic)
+		goto fail;
+	err = vmx_vpid_alloc(vmx);
+	if (err)
+		goto fail;
+	vmx->vmcs->revision = vmx_global.revision;
+	/* The region may be anything to the CPU until it is cleared once. */
+	get_cpu();
+	vmx_clear(__pa(vmx->vmcs));
+	put_cpu();
+	return 0;
+fail:
+	vmx_vcpu_fini(vcpu);
+	return err;
+}
+
+static void vmx_vcpu_reset(struct keel_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	vmx_access_begin(vmx);
+	vmx_control_reset(vcpu);
+	vmx_access_end(vmx);
+	vcpu->valid = 0;
+	vcpu->dirty = 0;
+}
+
+const struct keel_backend_ops vmx_ops = {
+	.name = "vmx",
+	.vendor = KEEL_VENDOR_INTEL,
+	.probe = vmx_probe,
+	.caps = vmx_caps,
+	.setup = vmx_setup,
+	.teardown = vmx_teardown,
+	.cpu_on = vmx_cpu_on,
+	.cpu_off = vmx_cpu_off,
+	.cpu_emergency_off = vmx_cpu_emergency_off,
+	.vm_init = vmx_vm_init,
+	.vm_fini = vmx_vm_fini,
+	.vcpu_init = vmx_vcpu_init,
+	.vcpu_fini = vmx_vcpu_fini,
+	.vcpu_reset = vmx_vcpu_reset,
+	.load = vmx_load,
+	.put = vmx_put,
+	.enter = vmx_enter,
+	.state_get = vmx_state_get,
+	.state_set = vmx_state_set,
+	.inject = vmx_inject,
+	.requeue = vmx_requeue,
+	.can_inject = vmx_can_inject,
+	.window = vmx_window,
+	.tpr_threshold = vmx_tpr_threshold,
+	.set_root = vmx_set_root,
+	.flush = vmx_flush,
+	.set_tsc_offset = vmx_set_tsc_offset,
+	.dr_access = vmx_dr_access,
+	.skip_insn = vmx_skip_insn,
+	.dump = vmx_dump,
+};
