@@ -30,23 +30,32 @@ static void run_stages(struct vcpu *v)
 	REQUIRE_EQ(v->run->pio.data, GUEST_CALL_DONE);
 }
 
-static void staged(u64 fn, u64 a, u64 b)
+static void staged(u64 fn, u64 a, u64 b, u64 c)
 {
 	struct vm *vm = machine(1);
 
-	guest_start(&vm->vcpu[0], fn, a, b, 0ULL);
+	guest_start(&vm->vcpu[0], fn, a, b, c);
 	run_stages(&vm->vcpu[0]);
 	vm_free(vm);
 }
 
 /* Two vCPUs take turns on one CPU, in one thread. */
-static void in_turns(u64 fn, u64 rounds)
+static void in_turns(u64 fn, u64 rounds, u64 arg, u64 xcr0)
 {
 	struct vm *vm = machine(2);
+	struct keel_sregs sregs;
 	int i;
 
-	for (i = 0; i < 2; i++)
-		guest_start(&vm->vcpu[i], fn, (u64)i, rounds, 0ULL);
+	for (i = 0; i < 2; i++) {
+		guest_start(&vm->vcpu[i], fn, (u64)i, rounds, arg);
+		if (!xcr0)
+			continue;
+		REQUIRE(state_get(vm->vcpu[i].fd, KEEL_REC_SREGS, &sregs, sizeof(sregs)) > 0);
+		sregs.cr4 |= 1 << 18;
+		sregs.xcr0 = xcr0;
+		REQUIRE_EQ(state_set(vm->vcpu[i].fd, KEEL_REC_SREGS, &sregs, sizeof(sregs),
+				     NULL), 0);
+	}
 	while (rounds--)
 		for (i = 0; i < 2; i++)
 			REQUIRE_EQ(guest_run(&vm->vcpu[i]), RUN_SYNC);
@@ -57,19 +66,13 @@ static void in_turns(u64 fn, u64 rounds)
 
 /* ---- time ---------------------------------------------------------------------- */
 
-TEST(tsc_monotonic) { staged(G(tsc_monotonic), 0, 0); }
-TEST(tsc_write) { staged(G(tsc_write), 0, 0); }
+TEST(tsc_monotonic) { staged(G(tsc_monotonic), 0, 0, 0); }
+TEST(tsc_write) { staged(G(tsc_write), 0, 0, 0); }
 
-TEST(tsc_runs_at_the_rate_of_info)
+static bool rate_is_right(struct vcpu *v, u64 khz)
 {
-	struct vm *vm = machine(1);
-	struct vcpu *v = &vm->vcpu[0];
-	struct keel_info info;
 	u64 tsc, ns;
 
-	keel_info(&info);
-	REQUIRE(info.tsc_khz > 0);
-	GUEST_START(v, tsc_stages);
 	guest_sync(v, 1);
 	tsc = v->arg[1];
 	ns = now_ns();
@@ -77,9 +80,24 @@ TEST(tsc_runs_at_the_rate_of_info)
 	guest_sync(v, 1);
 	tsc = v->arg[1] - tsc;
 	ns = now_ns() - ns;
-	/* 5 %, and what a busy machine adds. */
-	CHECK_GE(tsc * 1000000 / info.tsc_khz, ns * 90 / 100);
-	CHECK_LE(tsc * 1000000 / info.tsc_khz, ns * 110 / 100 + 50000000);
+	return tsc * 1000000 / khz > ns * 95 / 100 && tsc * 1000000 / khz < ns * 105 / 100;
+}
+
+TEST(tsc_runs_at_the_rate_of_info)
+{
+	struct vm *vm = machine(1);
+	struct vcpu *v = &vm->vcpu[0];
+	struct keel_info info;
+	bool right = false;
+	int i;
+
+	keel_info(&info);
+	REQUIRE(info.tsc_khz > 0);
+	GUEST_START(v, tsc_stages);
+	/* Either clock may be read late on a busy machine, but not always. */
+	for (i = 0; i < 8 && !right; i++)
+		right = rate_is_right(v, info.tsc_khz);
+	CHECK(right);
 	vm_free(vm);
 }
 
@@ -96,11 +114,11 @@ TEST(pause_freezes_time)
 	guest_sync(v, 1);
 	tsc = v->arg[1];
 	REQUIRE_EQ(kcall_sized(vm->fd, KEEL_PAUSE, &p), 0);
-	sleep_ms(500);
+	sleep_ms(1000);
 	REQUIRE_EQ(kcall_sized(vm->fd, KEEL_RESUME, &p), 0);
 	guest_sync(v, 1);
 	CHECK_GE(v->arg[1], tsc);
-	CHECK_LE(v->arg[1] - tsc, info.tsc_khz * 300ULL);
+	CHECK_LE(v->arg[1] - tsc, info.tsc_khz * 800ULL);
 	vm_free(vm);
 }
 
@@ -129,9 +147,9 @@ TEST(pause_stops_a_running_guest)
 
 /* ---- vector registers ---------------------------------------------------------------- */
 
-TEST(sse_over_exits) { staged(G(sse), 1, 20); }
-TEST(sse_two_vcpus) { in_turns(G(sse), 20); }
-TEST(lazy_fpu) { staged(G(lazy_fpu), 0, 0); }
+TEST(sse_over_exits) { staged(G(sse), 1, 20, 0); }
+TEST(sse_two_vcpus) { in_turns(G(sse), 20, 0, 0); }
+TEST(lazy_fpu) { staged(G(lazy_fpu), 0, 0, 0); }
 
 TEST(xcr0)
 {
@@ -140,7 +158,9 @@ TEST(xcr0)
 	keel_info(&info);
 	if (!info.xcr0)
 		ktap_skip("no XSAVE here");
-	staged(G(xcr0), info.xcr0, 0);
+	if (host_is_tcg())
+		ktap_skip("QEMU does not intercept XSETBV");
+	staged(G(xcr0), info.xcr0, 0, 0);
 }
 
 TEST(avx_two_vcpus)
@@ -150,7 +170,7 @@ TEST(avx_two_vcpus)
 	keel_info(&info);
 	if (!(info.xcr0 & 4))
 		ktap_skip("no AVX here");
-	in_turns(G(avx), 20);
+	in_turns(G(avx), 20, 0, 7);
 }
 
 /* Each in a thread of its own, on one CPU: they preempt each other. */
@@ -181,7 +201,15 @@ TEST(sse_two_threads)
 
 /* ---- the rest --------------------------------------------------------------------------- */
 
-TEST(debug_registers) { staged(G(debug_registers), 1, 5); }
-TEST(debug_registers_two_vcpus) { in_turns(G(debug_registers), 5); }
-TEST(code_breakpoint) { staged(G(code_breakpoint), 0, 0); }
-TEST(msrs_are_kept) { staged(G(msrs), 0, 0); }
+TEST(debug_registers) { staged(G(debug_registers), 1, 5, !host_is_tcg()); }
+TEST(debug_registers_two_vcpus) { in_turns(G(debug_registers), 5, !host_is_tcg(), 0); }
+
+TEST(code_breakpoint)
+{
+	if (host_is_tcg())
+		ktap_skip("QEMU does not arm a guest's breakpoints");
+	staged(G(code_breakpoint), 0, 0, 0);
+}
+
+/* QEMU lets a guest write what it likes to LSTAR. */
+TEST(msrs_are_kept) { staged(G(msrs), !host_is_tcg(), 0, 0); }

@@ -219,7 +219,7 @@ void mmio_fault(void)
 	*entry = 0;
 	flush_tlb();
 	asm volatile("std\n\t" TRY("rep movsb") "cld"
-		     : "=r"(vector), "+S"(src), "+D"(dst), "+c"(n) : : "memory");
+		     : "=&r"(vector), "+S"(src), "+D"(dst), "+c"(n) : : "memory");
 	*entry = old;
 	flush_tlb();
 	GUEST_ASSERT_EQ(vector, PF_VECTOR);
@@ -271,10 +271,10 @@ u64 hypercall(u64 intel, u64 nr, u64 *ret)
 	register u64 vector asm("r9");
 
 	if (intel)
-		asm volatile(TRY("vmcall") : "=r"(vector), "=a"(*ret)
+		asm volatile(TRY("vmcall") : "=&r"(vector), "=a"(*ret)
 			     : "a"(nr), "b"(1), "c"(2), "d"(3), "S"(4) : "memory");
 	else
-		asm volatile(TRY("vmmcall") : "=r"(vector), "=a"(*ret)
+		asm volatile(TRY("vmmcall") : "=&r"(vector), "=a"(*ret)
 			     : "a"(nr), "b"(1), "c"(2), "d"(3), "S"(4) : "memory");
 	return vector;
 }

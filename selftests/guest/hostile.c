@@ -10,10 +10,10 @@
 #include <time.h>
 #include "libkeel.h"
 
-static void set_policy(struct vm *vm, u32 all, u32 msr)
+static void set_policy(struct vm *vm, u32 pio, u32 mmio, u32 msr)
 {
 	struct keel_policy p = {
-		.msr = msr, .pio = all, .mmio = all, .hypercall = KEEL_POLICY_FAULT,
+		.msr = msr, .pio = pio, .mmio = mmio, .hypercall = KEEL_POLICY_EXIT,
 	};
 
 	REQUIRE_EQ(kcall_sized(vm->fd, KEEL_POLICY_SET, &p), 0);
@@ -148,7 +148,7 @@ TEST(msrs_to_the_launcher)
 	struct vm *vm = vm_new(0);
 	struct vcpu *v = vcpu_new(vm, 0);
 
-	set_policy(vm, KEEL_POLICY_EXIT, KEEL_POLICY_EXIT);
+	set_policy(vm, KEEL_POLICY_EXIT, KEEL_POLICY_EXIT, KEEL_POLICY_EXIT);
 	GUEST_START(v, msrs, 0x40000000ULL, 0x4000003fULL);
 	CHECK_EQ(run_out(v, 1000), RUN_DONE);
 	vm_free(vm);
@@ -156,27 +156,25 @@ TEST(msrs_to_the_launcher)
 
 /* ---- ports ----------------------------------------------------------------------- */
 
-TEST(ports_with_kernel_devices)
+static void ports(u32 flags, u32 policy, u64 last)
 {
-	struct vm *vm = vm_new(VM_IRQCHIP | VM_PIT);
+	struct vm *vm = vm_new(flags);
 	struct vcpu *v = vcpu_new(vm, 0);
+	struct keel_info info;
 
+	keel_info(&info);
 	look_after_neighbour();
-	set_policy(vm, KEEL_POLICY_ZERO, KEEL_POLICY_FAULT);
-	GUEST_CALL(v, ports, 0ULL, 0xffffULL);
+	set_policy(vm, policy, KEEL_POLICY_EXIT, KEEL_POLICY_FAULT);
+	GUEST_START(v, ports, 0ULL, last, (u64)(info.vendor == KEEL_VENDOR_INTEL));
+	CHECK_EQ(run_out(v, 20000), KEEL_EXIT_HYPERCALL);
+	CHECK_EQ(v->run->hypercall.nr, 0x900d);
+	CHECK_EQ(*(u64 *)GP(vm, last_port), last);
 	look_after_neighbour();
 	vm_free(vm);
 }
 
-TEST(ports_to_the_launcher)
-{
-	struct vm *vm = vm_new(0);
-	struct vcpu *v = vcpu_new(vm, 0);
-
-	GUEST_START(v, ports, 0ULL, 0x3ffULL);
-	CHECK_EQ(run_out(v, 10000), RUN_DONE);
-	vm_free(vm);
-}
+TEST(ports_with_kernel_devices) { ports(VM_IRQCHIP | VM_PIT, KEEL_POLICY_ZERO, 0xffff); }
+TEST(ports_to_the_launcher) { ports(0, KEEL_POLICY_EXIT, 0x3ff); }
 
 /* ---- interrupt controllers ----------------------------------------------------------- */
 
@@ -215,7 +213,7 @@ TEST(apic_pages)
 		struct vm *vm = vm_new(VM_IRQCHIP | VM_PIT);
 		struct vcpu *v = vcpu_new(vm, 0);
 
-		set_policy(vm, KEEL_POLICY_ZERO, KEEL_POLICY_FAULT);
+		set_policy(vm, KEEL_POLICY_EXIT, KEEL_POLICY_ZERO, KEEL_POLICY_FAULT);
 		kick_every(v, 500);
 		GUEST_START(v, page_of_registers, 0xfec00000ULL, values[i]);
 		run_out(v, 100);

@@ -236,13 +236,28 @@ TEST(interrupt_window)
 	GUEST_START(v, window);
 	guest_sync(v, 1);
 	CHECK_EQ(v->run->irq_ready, 0);
-	CHECK_EQ(vcpu_inject(v, KEEL_INJECT_IRQ, 0x60, 0), -EBUSY);
 	v->run->flags = KEEL_RUN_IRQ_WINDOW;
 	vcpu_expect(v, KEEL_EXIT_IRQ_WINDOW);
 	CHECK_EQ(v->run->irq_ready, 1);
 	CHECK_EQ(v->run->regs.rflags & 0x200, 0x200);
 	CHECK_EQ(vcpu_inject(v, KEEL_INJECT_IRQ, 0x60, 0), 0);
+	CHECK_EQ(vcpu_inject(v, KEEL_INJECT_IRQ, 0x61, 0), -EBUSY);
 	v->run->flags = 0;
+	guest_sync(v, 2);
+	guest_done(v);
+	vm_free(vm);
+}
+
+/* Injected while the guest cannot take it: it waits, and is not lost. */
+TEST(interrupt_waits_for_the_window)
+{
+	struct vm *vm = machine(0, 1);
+	struct vcpu *v = &vm->vcpu[0];
+
+	GUEST_START(v, window);
+	guest_sync(v, 1);
+	CHECK_EQ(vcpu_inject(v, KEEL_INJECT_IRQ, 0x60, 0), 0);
+	CHECK_EQ(vcpu_inject(v, KEEL_INJECT_IRQ, 0x61, 0), -EBUSY);
 	guest_sync(v, 2);
 	guest_done(v);
 	vm_free(vm);

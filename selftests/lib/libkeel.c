@@ -4,6 +4,7 @@
  * vcpu.c.
  */
 #define _GNU_SOURCE
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -94,6 +95,14 @@ const struct keel_cpuid_entry *cpuid_find(const struct keel_cpuid_entry *e, u32 
 		if (e->leaf == leaf && (!(e->flags & KEEL_CPUID_INDEX) || e->index == index))
 			return e;
 	return NULL;
+}
+
+bool host_is_tcg(void)
+{
+	u32 eax, text[4] = {};
+
+	__cpuid(0x40000000, eax, text[0], text[1], text[2]);
+	return eax >= 0x40000000 && !strcmp((char *)text, "TCGTCGTCGTCG");
 }
 
 /* What a VM was not created with it cannot show either. */

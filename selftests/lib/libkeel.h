@@ -66,6 +66,13 @@ u32 keel_cpuid(struct keel_cpuid_entry entries[256]);
 const struct keel_cpuid_entry *cpuid_find(const struct keel_cpuid_entry *e, u32 nr,
 					  u32 leaf, u32 index);
 
+/*
+ * Is this host emulated by QEMU's TCG? Its SVM does not arm a guest's
+ * breakpoints at VMRUN (and it crashes when they are changed), and it has no
+ * intercept of XSETBV.
+ */
+bool host_is_tcg(void);
+
 /* ---- machines ------------------------------------------------------------- */
 
 #define VM_IRQCHIP	(1U << 0)	/* with all features that the host has */
@@ -135,8 +142,10 @@ void guest_sync(struct vcpu *v, u64 stage);
 u64 guest_done(struct vcpu *v);
 /* Start, run to the end; its result. */
 #define GUEST_CALL(v, fn, ...) ({			\
-	GUEST_START(v, fn, ##__VA_ARGS__);		\
-	guest_done(v);					\
+	struct vcpu *call_vcpu = (v);			\
+							\
+	GUEST_START(call_vcpu, fn, ##__VA_ARGS__);	\
+	guest_done(call_vcpu);				\
 })
 
 /* A thread that runs the vCPU to its end; vcpu_join() gives the function's result. */

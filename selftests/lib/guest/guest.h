@@ -100,7 +100,7 @@ static inline u32 rdmsr_safe(u32 index, u64 *val)
 	u32 lo, hi;
 
 	asm volatile("xorl %%eax, %%eax\n\txorl %%edx, %%edx\n\t" TRY("rdmsr")
-		     : "=r"(vector), "=&a"(lo), "=&d"(hi) : "c"(index) : "memory");
+		     : "=&r"(vector), "=&a"(lo), "=&d"(hi) : "c"(index) : "memory");
 	*val = (u64)hi << 32 | lo;
 	return vector;
 }
@@ -109,7 +109,7 @@ static inline u32 wrmsr_safe(u32 index, u64 val)
 {
 	register u64 vector asm("r9");
 
-	asm volatile(TRY("wrmsr") : "=r"(vector)
+	asm volatile(TRY("wrmsr") : "=&r"(vector)
 		     : "c"(index), "a"((u32)val), "d"((u32)(val >> 32)) : "memory");
 	return vector;
 }
@@ -132,7 +132,7 @@ static inline u32 read_safe(const volatile void *p, u64 *val)
 {
 	register u64 vector asm("r9");
 
-	asm volatile(TRY("movq (%2), %1") : "=r"(vector), "=&r"(*val) : "r"(p), "1"(0ULL)
+	asm volatile(TRY("movq (%2), %1") : "=&r"(vector), "=&r"(*val) : "r"(p), "1"(0ULL)
 		     : "memory");
 	return vector;
 }
@@ -141,7 +141,7 @@ static inline u32 write_safe(volatile void *p, u64 val)
 {
 	register u64 vector asm("r9");
 
-	asm volatile(TRY("movq %2, (%1)") : "=r"(vector) : "r"(p), "r"(val) : "memory");
+	asm volatile(TRY("movq %2, (%1)") : "=&r"(vector) : "r"(p), "r"(val) : "memory");
 	return vector;
 }
 
@@ -182,7 +182,7 @@ static inline u32 write_cr##n##_safe(u64 val)				\
 {									\
 	register u64 vector asm("r9");					\
 									\
-	asm volatile(TRY("movq %1, %%cr" #n) : "=r"(vector) : "r"(val) : "memory"); \
+	asm volatile(TRY("movq %1, %%cr" #n) : "=&r"(vector) : "r"(val) : "memory"); \
 	return vector;							\
 }
 MAKE_CR(0)
