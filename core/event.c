@@ -216,7 +216,9 @@ static void irqfd_catch_up(struct irqfd *irqfd)
 	spin_lock_irq(&irqfd->wqh->lock);
 	eventfd_ctx_do_read(irqfd->ctx, &count);
 	spin_unlock_irq(&irqfd->wqh->lock);
-	irqfd_inject(irqfd);
+	/* 0: the wake-up function has had it meanwhile. */
+	if (count)
+		irqfd_inject(irqfd);
 }
 
 static int irqfd_assign(struct keel_vm *vm, const struct keel_irqfd *arg, struct file *file)

@@ -172,6 +172,8 @@ static void load_pdptrs(struct keel_vcpu *vcpu)
 
 void keel_sregs_load(struct keel_vcpu *vcpu, const struct keel_sregs *s)
 {
+	/* The mode of an instruction that waits for the launcher may be another now. */
+	vcpu->pending_user = KEEL_PEND_NONE;
 	vcpu->sregs = *s;
 	vcpu->cr8 = s->cr8;
 	vcpu->xcr0 = s->xcr0;

@@ -287,7 +287,9 @@ void keel_vm_request_wait(struct keel_vm *vm, enum keel_request req)
 
 void keel_vcpu_nmi(struct keel_vcpu *vcpu)
 {
-	atomic_inc(&vcpu->nmi_posted);
+	/* No more than two can ever wait. */
+	if (atomic_read(&vcpu->nmi_posted) < 2)
+		atomic_inc(&vcpu->nmi_posted);
 	keel_vcpu_request(vcpu, KEEL_REQ_EVENT);
 }
 

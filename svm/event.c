@@ -184,7 +184,9 @@ void svm_collect_event(struct keel_vcpu *vcpu)
 		keel_vcpu_request(vcpu, KEEL_REQ_EVENT);
 	}
 	c->event_inj = 0;
-	if (unlikely(c->exit_int_info & SVM_EV_VALID))
+	if (unlikely(c->exit_int_info & SVM_EV_VALID)) {
 		svm_keep_event(vcpu->injected.kind ? &vcpu->exception : &vcpu->injected,
 			       c->exit_int_info, c->exit_int_error);
+		vcpu->exception_cr2 = svm->vmcb->save.cr2;
+	}
 }

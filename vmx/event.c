@@ -120,6 +120,7 @@ void vmx_collect_event(struct keel_vcpu *vcpu, u32 reason)
 	if (unlikely(info & VMX_EV_VALID)) {
 		vmx_keep_event(vcpu->injected.kind ? &vcpu->exception : &vcpu->injected, info,
 			       info & VMX_EV_HAS_ERROR ? vmx_read(VMX_IDT_EVENT_ERROR) : 0);
+		vcpu->exception_cr2 = vcpu->sregs.cr2;
 		/* It will be delivered again, which wants NMIs unmasked. */
 		if (vcpu->injected.kind == KEEL_EV_NMI)
 			vmx_set_shadow(vmx, vmx_shadow(vmx) & ~(u32)VMX_SHADOW_NMI);

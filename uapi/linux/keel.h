@@ -465,7 +465,9 @@ struct keel_exit_hypercall {
 
 /*
  * The page behind mmap(vcpu_fd).  The kernel copies what it reads from here
- * once, at RUN, and checks it; what it writes it never reads back.
+ * once, at RUN, and checks it; what it writes it never reads back.  Registers
+ * that are committed (or loaded by STATE_SET) while an access waits for its
+ * answer drop that access: its answer is not used.
  *
  * KEEL_RUN takes no argument.  0: @exit_reason says why; -EINTR: a signal;
  * -EBUSY: the vCPU is running; -EINVAL: bad bits or registers in this page.
