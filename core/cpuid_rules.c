@@ -73,6 +73,34 @@ struct rule {
 
 #define E21_EAX	(B(0) | B(2) | B(6) | B(10) | B(11) | B(20) | B(29))
 
+/*
+ * Instructions that work on a state of XCR0. They pass only with it: a host may
+ * have switched XSAVE or a state off, and its CPUID would still show them.
+ */
+#define X_ANY	0x01	/* XSAVE itself */
+#define X_AVX	0x04
+#define X_AVX512	0xe0
+
+static const struct {
+	u32 leaf;
+	u8 index, reg;
+	u8 states;
+	u32 bits;
+} stateful[] = {
+	{ 0x1, 0, KEEL_ECX, X_ANY, B(26) },
+	{ 0x1, 0, KEEL_ECX, X_AVX, B(12) | B(28) | B(29) },
+	{ 0x7, 0, KEEL_EBX, X_AVX, B(5) },
+	{ 0x7, 0, KEEL_EBX, X_AVX512,
+	  B(16) | B(17) | B(21) | B(26) | B(27) | B(28) | B(30) | B(31) },
+	{ 0x7, 0, KEEL_ECX, X_AVX, B(9) | B(10) },
+	{ 0x7, 0, KEEL_ECX, X_AVX512, B(1) | B(6) | B(11) | B(12) | B(14) },
+	{ 0x7, 0, KEEL_EDX, X_AVX512, B(2) | B(3) | B(8) | B(23) },
+	{ 0x7, 1, KEEL_EAX, X_AVX, B(0) | B(1) | B(2) | B(4) | B(23) },
+	{ 0x7, 1, KEEL_EAX, X_AVX512, B(5) },
+	{ 0x7, 1, KEEL_EDX, X_AVX, B(4) | B(5) | B(10) },
+	{ 0x80000001, 0, KEEL_ECX, X_AVX, B(11) | B(16) },
+};
+
 /* Sorted by leaf, then index. */
 static const struct rule rules[] = {
 	{ .leaf = 0x0, .free = R_ALL, .pass = PASS_ALL },
@@ -142,10 +170,6 @@ static void build_special(const struct keel_cpuid_host *host, const struct rule 
 			  const u32 *from)
 {
 	switch (rule->leaf) {
-	case 0x1:
-		if (!host->xcr0)
-			regs[KEEL_ECX] &= ~(B(26) | B(12) | B(28) | B(29));
-		break;
 	case 0x7:
 		if (rule->index == 0) {
 			regs[KEEL_EAX] = min(from[KEEL_EAX], 1U);
@@ -172,6 +196,17 @@ static void build_special(const struct keel_cpuid_host *host, const struct rule 
 	}
 }
 
+static void build_stateful(const struct keel_cpuid_host *host, const struct rule *rule,
+			   u32 *regs)
+{
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(stateful); i++)
+		if (stateful[i].leaf == rule->leaf && stateful[i].index == rule->index &&
+		    (host->xcr0 & stateful[i].states) != stateful[i].states)
+			regs[stateful[i].reg] &= ~stateful[i].bits;
+}
+
 static void build_entry(struct builder *b, const struct rule *rule, u32 index, const u32 *from)
 {
 	struct keel_cpuid_entry *entry = &b->entries[b->nr];
@@ -185,6 +220,7 @@ static void build_entry(struct builder *b, const struct rule *rule, u32 index, c
 	for (i = 0; i < 4; i++)
 		regs[i] = (from[i] & rule->pass[i]) | rule->own[i];
 	build_special(b->host, rule, regs, from);
+	build_stateful(b->host, rule, regs);
 	*entry = (struct keel_cpuid_entry){
 		.leaf = rule->leaf,
 		.index = index,
