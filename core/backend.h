@@ -185,7 +185,7 @@ struct keel_backend_ops {
 	void (*requeue)(struct keel_vcpu *vcpu);
 	bool (*can_inject)(struct keel_vcpu *vcpu, enum keel_event_kind kind);
 	void (*window)(struct keel_vcpu *vcpu, enum keel_event_kind kind, bool open);
-	/* exit when the guest lowers CR8 below @threshold (0: never) */
+	/* exit when the guest lowers CR8 below @threshold, not above vcpu->cr8 (0: never) */
 	void (*tpr_threshold)(struct keel_vcpu *vcpu, u8 threshold);
 
 	/* [entry] stage-2 root changed or must be flushed for this vCPU */

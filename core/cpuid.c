@@ -19,6 +19,7 @@
 #include <asm/processor-flags.h>
 #include "core/cpuid.h"
 #include "core/cpuid_rules.h"
+#include "core/run.h"
 #include "core/stats.h"
 #include "core/vcpu.h"
 #include "irqchip/irqchip.h"
@@ -93,9 +94,22 @@ static bool host_spec_ctrl(void)
 	return boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL);
 }
 
+/* QEMU emulates SVM without the intercept of XSETBV. */
+static bool host_is_qemu(void)
+{
+	u32 regs[4];
+
+	if (!boot_cpu_has(X86_FEATURE_HYPERVISOR))
+		return false;
+	host_read(0x40000000, 0, regs);
+	return !memcmp(&regs[KEEL_EBX], "TCGTCGTCGTCG", 12);
+}
+
 int keel_cpuid_setup(void)
 {
 	setup_xstates();
+	if (keel_host_xcr0 && host_is_qemu())
+		static_branch_enable(&keel_xcr0_unseen);
 	host.read = host_read;
 	host.xcr0 = keel_host_xcr0;
 	host.xsave_size = keel_xsave_size;

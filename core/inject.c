@@ -140,6 +140,7 @@ static void inject_user_irq(struct keel_vcpu *vcpu, bool busy)
 static void inject_irq(struct keel_vcpu *vcpu, bool busy)
 {
 	bool want = irqchip_has_irq(vcpu);
+	u8 threshold;
 
 	if (want && !busy && keel_backend->can_inject(vcpu, KEEL_EV_IRQ)) {
 		int vector = irqchip_ack_irq(vcpu);
@@ -154,7 +155,9 @@ static void inject_irq(struct keel_vcpu *vcpu, bool busy)
 		vcpu->irq_window = want;
 		keel_backend->window(vcpu, KEEL_EV_IRQ, want);
 	}
-	keel_backend->tpr_threshold(vcpu, lapic_cr8_threshold(vcpu));
+	/* Where the TPR lets it in already, the window tells, not the threshold. */
+	threshold = lapic_cr8_threshold(vcpu);
+	keel_backend->tpr_threshold(vcpu, threshold > vcpu->cr8 ? 0 : threshold);
 }
 
 void keel_inject_events(struct keel_vcpu *vcpu)

@@ -144,6 +144,25 @@ static __always_inline void run_swap_xsave(struct keel_vcpu *vcpu, bool guest)
 		wrmsrl_safe(MSR_IA32_XSS, guest ? 0 : vcpu->host_xss);
 }
 
+DEFINE_STATIC_KEY_FALSE(keel_xcr0_unseen);
+
+/*
+ * [entry] Nobody could refuse what the guest wrote to XCR0: what it may not have
+ * does not outlive this exit.
+ */
+static noinline void run_find_xcr0(struct keel_vcpu *vcpu)
+{
+	u64 xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
+
+	if (likely(xcr0 == vcpu->entry_xcr0))
+		return;
+	xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->host_xcr0);
+	if (keel_xcr0_valid(vcpu->vm, xcr0)) {
+		vcpu->xcr0 = xcr0;
+		vcpu->entry_xcr0 = xcr0;
+	}
+}
+
 /* [entry] One entry.  The guest's CR8 goes to the LAPIC when it has changed. */
 static void run_enter(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
@@ -153,6 +172,8 @@ static void run_enter(struct keel_vcpu *vcpu, struct keel_exit *exit)
 		run_load_debug(vcpu);
 	run_swap_xsave(vcpu, true);
 	keel_backend->enter(vcpu, exit);
+	if (static_branch_unlikely(&keel_xcr0_unseen))
+		run_find_xcr0(vcpu);
 	run_swap_xsave(vcpu, false);
 	if (unlikely(vcpu->dr_live))
 		run_save_debug(vcpu);

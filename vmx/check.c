@@ -9,6 +9,7 @@
 #include <asm/processor.h>
 #include "vmx/vmx.h"
 
+#define VMX_FIRST_CONTROL_RULE	100	/* ordinals of control rules, behind guest state's */
 #define CR0_NEEDED	(X86_CR0_NE)
 #define ATTR_TYPE	0xfU
 #define ATTR_S		BIT(4)
@@ -328,6 +329,58 @@ static const struct {
 	{ bad_activity, "the activity state is not active" },
 };
 
+/* ---- controls: the instruction itself fails ---------------------------------------------- */
+
+static bool bad_tpr_threshold(const struct vmx_vcpu *vmx)
+{
+	return vmx_read(VMX_TPR_THRESHOLD) > *(u32 *)(vmx->virtual_apic + 0x80) >> 4;
+}
+
+/* Vectors with an error code, delivered in protected mode. */
+static bool bad_event(const struct vmx_vcpu *vmx)
+{
+	const u32 with_error = BIT(8) | BIT(10) | BIT(11) | BIT(12) | BIT(13) | BIT(14) | BIT(17);
+	u32 event = vmx_read(VMX_ENTRY_EVENT), type = event & VMX_EV_TYPE_MASK, vector = event & 0xff;
+	bool error = type == VMX_EV_EXCEPTION && vector < 32 && (with_error & BIT(vector)) &&
+		     (vmx_read(VMX_GUEST_CR0) & X86_CR0_PE);
+
+	if (!(event & VMX_EV_VALID))
+		return false;
+	return (type == VMX_EV_NMI && vector != 2) || (type == VMX_EV_EXCEPTION && vector > 31) ||
+	       error != !!(event & VMX_EV_HAS_ERROR);
+}
+
+static bool bad_eptp(const struct vmx_vcpu *vmx)
+{
+	return (vmx_read(VMX_EPTP) & 7) != VMX_EPTP_WB;
+}
+
+static const struct {
+	bool (*broken)(const struct vmx_vcpu *vmx);
+	const char *name;
+} vmx_control_rules[] = {
+	{ bad_tpr_threshold, "the TPR threshold is above the TPR" },
+	{ bad_event, "the event to inject contradicts itself" },
+	{ bad_eptp, "the EPT pointer's memory type is not write-back" },
+};
+
+#define INSN_ERROR_HOST	8	/* VM entry with invalid host-state fields */
+
+static const char *check_controls(const struct vmx_vcpu *vmx, u32 *rule)
+{
+	int i;
+
+	if (vmx_read(VMX_INSN_ERROR) == INSN_ERROR_HOST)
+		return "a host-state field is invalid";
+	for (i = 0; i < ARRAY_SIZE(vmx_control_rules); i++) {
+		if (vmx_control_rules[i].broken(vmx)) {
+			*rule = VMX_FIRST_CONTROL_RULE + i;
+			return vmx_control_rules[i].name;
+		}
+	}
+	return "a control field is invalid";
+}
+
 /* @reason 0: the instruction itself failed. */
 const char *vmx_check(struct keel_vcpu *vcpu, u32 reason, u32 *rule)
 {
@@ -336,8 +389,7 @@ const char *vmx_check(struct keel_vcpu *vcpu, u32 reason, u32 *rule)
 
 	*rule = 0;
 	if (!reason)
-		return vmx_read(VMX_INSN_ERROR) == 8 ? "a host-state field is invalid" :
-						       "a control field is invalid";
+		return check_controls(to_vmx(vcpu), rule);
 	if ((reason & 0xffff) == VMX_X_MSR_LOAD)
 		return "an MSR of the entry list was refused";
 	if ((reason & 0xffff) == VMX_X_ENTRY_MCE)
