@@ -19,7 +19,6 @@
 #include <asm/processor-flags.h>
 #include "core/cpuid.h"
 #include "core/cpuid_rules.h"
-#include "core/run.h"
 #include "core/stats.h"
 #include "core/vcpu.h"
 #include "irqchip/irqchip.h"

@@ -81,12 +81,6 @@ bool keel_cr4_valid(struct keel_vm *vm, u64 cr4);
 bool keel_efer_valid(struct keel_vm *vm, u64 efer);
 bool keel_xcr0_valid(struct keel_vm *vm, u64 xcr0);
 
-/*
- * The CPU does not intercept XSETBV, as QEMU's does not: what the guest wrote is
- * found after the exit.  Constant after module init.
- */
-DECLARE_STATIC_KEY_FALSE(keel_xcr0_unseen);
-
 /* core/record.c */
 void keel_fpu_reset(struct keel_vcpu *vcpu);	/* [owner, task] its state is not loaded */
 int keel_sregs_check(struct keel_vcpu *vcpu, const struct keel_sregs *s, u32 *bad_offset);

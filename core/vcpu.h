@@ -7,6 +7,7 @@
 #ifndef KEEL_CORE_VCPU_H
 #define KEEL_CORE_VCPU_H
 
+#include <linux/jump_label.h>
 #include <linux/keel.h>
 #include <linux/preempt.h>
 #include <linux/rcuwait.h>
@@ -189,6 +190,12 @@ void keel_host_machine_check(void);
 u32 keel_host_spec_ctrl(void);
 /* [owner] after a change of CR4.OSXSAVE or XCR0 */
 void keel_update_xcr0(struct keel_vcpu *vcpu);
+
+/*
+ * The CPU does not intercept XSETBV, as QEMU's does not: what the guest wrote is
+ * found after the exit.  Constant after module init.
+ */
+DECLARE_STATIC_KEY_FALSE(keel_xcr0_unseen);
 /* [owner] write what is newer in the cache to the control block */
 static inline void keel_flush_state(struct keel_vcpu *vcpu)
 {

@@ -158,9 +158,8 @@ TEST(xcr0)
 	keel_info(&info);
 	if (!info.xcr0)
 		ktap_skip("no XSAVE here");
-	if (host_is_tcg())
-		ktap_skip("QEMU does not intercept XSETBV");
-	staged(G(xcr0), info.xcr0, 0, 0);
+	/* QEMU does not intercept XSETBV: what Keel alone would refuse passes. */
+	staged(G(xcr0), info.xcr0, !host_is_tcg(), 0);
 }
 
 TEST(avx_two_vcpus)

@@ -99,7 +99,7 @@ static u32 xsetbv_safe(u32 index, u64 val)
 	return vector;
 }
 
-void xcr0(u64 allowed)
+void xcr0(u64 allowed, u64 refused)
 {
 	u32 r[4];
 
@@ -110,7 +110,7 @@ void xcr0(u64 allowed)
 	GUEST_ASSERT_EQ(xsetbv_safe(0, 0), GP_VECTOR);		/* without x87 */
 	GUEST_ASSERT_EQ(xsetbv_safe(1, 1), GP_VECTOR);
 	GUEST_ASSERT_EQ(xsetbv_safe(0, 1ULL << 62 | 1), GP_VECTOR);
-	if (allowed & 4)
+	if (refused && allowed & 4)
 		GUEST_ASSERT_EQ(xsetbv_safe(0, 5), GP_VECTOR);	/* AVX without SSE */
 	GUEST_ASSERT_EQ(xgetbv(), 1);
 	GUEST_ASSERT_EQ(xsetbv_safe(0, allowed), NO_FAULT);
@@ -119,7 +119,11 @@ void xcr0(u64 allowed)
 	GUEST_ASSERT_EQ(xgetbv(), allowed);
 	/* The size in CPUID follows. */
 	cpuid(0xd, 0, r);
-	GUEST_ASSERT(r[1] >= 576 && r[1] <= r[2]);
+	GUEST_ASSERT_EQ(r[1], r[2]);
+	GUEST_ASSERT_EQ(xsetbv_safe(0, 3), NO_FAULT);
+	cpuid(0xd, 0, r);
+	GUEST_ASSERT_EQ(r[1], 576);
+	GUEST_ASSERT_EQ(xgetbv(), 3);
 	write_cr4(read_cr4() & ~(1ULL << 18));
 	cpuid(1, 0, r);
 	GUEST_ASSERT_EQ(r[2] >> 27 & 1, 0);
