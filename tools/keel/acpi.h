@@ -10,7 +10,7 @@
 
 /* Where the tables start: in the BIOS area, where a guest looks for the RSDP. */
 #define ACPI_GPA	0xe0000
-#define ACPI_ROOM	0x20000
+#define ACPI_ROOM	0x1f000	/* the last page is for SMBIOS */
 
 /*
  * Build all tables for @nr_cpus CPUs (APIC IDs from 0) into @buf of @room

@@ -185,6 +185,7 @@ void devices_reset(struct machine *m)
 	uart_init(&m->uart, &com1_ops, m);
 	rtc_init(&m->rtc, &rtc_ops, m);
 	pm_init(&m->pm, &pm_ops, m);
+	pci_init(&m->pci);
 	rtc_rearm(m);
 	pthread_mutex_unlock(&m->dev_lock);
 }
@@ -195,6 +196,7 @@ int devices_init(struct machine *m)
 		{ "com1", COM1_PORT, 8, 1, uart_read, uart_write, &m->uart },
 		{ "rtc", RTC_PORT, 2, 1, rtc_read, rtc_write, &m->rtc },
 		{ "pm", PM1_EVT_PORT, PM_PORTS, 4, pm_read, pm_write, &m->pm },
+		{ "pci", PCI_PORT, PCI_PORTS, 4, pci_read, pci_write, &m->pci },
 		{ "reset", PM_RESET_PORT, 1, 1, pm_reset_read, pm_reset_write, &m->pm },
 		{ "a20", PM_FAST_A20_PORT, 1, 1, pm_a20_read, pm_a20_write, &m->pm },
 		{ "i8042-data", PM_I8042_DATA, 1, 1, pm_i8042_read, pm_data_write, &m->pm },

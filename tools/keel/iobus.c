@@ -7,6 +7,13 @@
 
 #include "iobus.h"
 
+/* Wholly behind the first port of @outer: who asks there does not mean @inner. */
+static bool inside(const struct io_device *inner, const struct io_device *outer)
+{
+	return inner->base > outer->base &&
+	       (u32)inner->base + inner->len <= (u32)outer->base + outer->len;
+}
+
 int iobus_add(struct iobus *bus, const struct io_device *device)
 {
 	u32 end = (u32)device->base + device->len;
@@ -16,7 +23,8 @@ int iobus_add(struct iobus *bus, const struct io_device *device)
 	for (unsigned int i = 0; i < bus->nr; i++) {
 		const struct io_device *other = &bus->device[i];
 
-		if (device->base < (u32)other->base + other->len && other->base < end)
+		if (device->base < (u32)other->base + other->len && other->base < end &&
+		    !inside(device, other) && !inside(other, device))
 			return -EEXIST;
 	}
 	if (bus->nr == IOBUS_MAX)
@@ -26,18 +34,22 @@ int iobus_add(struct iobus *bus, const struct io_device *device)
 }
 
 /*
- * The first port decides. So a dword to the PCI address port 0xcf8 is not
- * taken apart to hit the reset register that lives at 0xcf9 for bytes only.
+ * The first port decides, and of two devices the inner one. So a dword to the
+ * PCI address port 0xcf8 does not hit the reset register, and a byte to 0xcf9
+ * hits nothing else.
  */
 static const struct io_device *find(const struct iobus *bus, u16 port)
 {
+	const struct io_device *found = NULL;
+
 	for (unsigned int i = 0; i < bus->nr; i++) {
 		const struct io_device *d = &bus->device[i];
 
-		if (port >= d->base && port - d->base < d->len)
-			return d;
+		if (port >= d->base && port - d->base < d->len &&
+		    (!found || d->len < found->len))
+			found = d;
 	}
-	return NULL;
+	return found;
 }
 
 static bool fits(const struct io_device *d, unsigned int offset, unsigned int size)

@@ -26,7 +26,11 @@ struct iobus {
 	unsigned int nr;
 };
 
-/* 0; -EEXIST: overlaps a device; -ENOSPC: too many; -EINVAL: wraps. */
+/*
+ * 0; -EEXIST: overlaps a device; -ENOSPC: too many; -EINVAL: wraps. A device
+ * may lie inside a larger one, but not at its first port: it takes the accesses
+ * that begin at its ports.
+ */
 int iobus_add(struct iobus *bus, const struct io_device *device);
 
 /*

@@ -18,6 +18,7 @@
 #include "boot_linux.h"
 #include "cpuid.h"
 #include "machine.h"
+#include "smbios.h"
 
 /* What the launcher's machine is made of, where the host has it. */
 #define NEEDED		KEEL_FEAT_IRQCHIP
@@ -153,6 +154,11 @@ static int load_guest(struct machine *m)
 	tables = memory_at(&m->mem, ACPI_GPA, ACPI_ROOM);
 	if (!tables || !acpi_build(tables, ACPI_ROOM, ACPI_GPA, m->config.cpus)) {
 		say("the ACPI tables do not fit: give fewer CPUs with -c");
+		return -ENOSPC;
+	}
+	tables = memory_at(&m->mem, SMBIOS_GPA, SMBIOS_ROOM);
+	if (!tables || !smbios_build(tables, SMBIOS_ROOM, SMBIOS_GPA)) {
+		say("the SMBIOS tables do not fit");
 		return -ENOSPC;
 	}
 	return vm_set_regs(&m->vm.vcpu[0], &regs, &sregs);

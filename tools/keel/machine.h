@@ -13,6 +13,7 @@
 #include "exitcode.h"
 #include "iobus.h"
 #include "memory.h"
+#include "pci.h"
 #include "pm.h"
 #include "rtc.h"
 #include "uart.h"
@@ -66,6 +67,7 @@ struct machine {
 	struct uart uart;
 	struct rtc rtc;
 	struct pm pm;
+	struct pci pci;
 	u8 input[MACHINE_INPUT];	/* ring of bytes that wait for the UART */
 	size_t input_head, input_len;
 	s64 rtc_armed;

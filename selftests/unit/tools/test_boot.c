@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What the guest finds when it starts: the Linux boot protocol's structures,
- * the ACPI tables, the CPUID table. It reads them as a guest would.
+ * the ACPI and SMBIOS tables, the CPUID table. It reads them as a guest would.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +13,7 @@
 #include "tools/keel/boot_linux.h"
 #include "tools/keel/cpuid.h"
 #include "tools/keel/pm.h"
+#include "tools/keel/smbios.h"
 
 #define PREF	MIB(16)
 #define PAYLOAD	5000
@@ -368,6 +369,63 @@ static void acpi_tables(void)
 	}
 }
 
+/* ---- SMBIOS ---------------------------------------------------------------------------- */
+
+/* String @n (from 1) behind the struct at @t; its end is *@end. */
+static const char *smbios_string(const u8 *t, unsigned int n, const u8 **end)
+{
+	const char *s = (const char *)t + t[1], *found = NULL;
+
+	if (!*s)
+		s++;
+	for (; *s; s += strlen(s) + 1)
+		if (!--n)
+			found = s;
+	*end = (const u8 *)s + 1;
+	return found;
+}
+
+static void smbios_tables(void)
+{
+	static u8 buf[SMBIOS_ROOM];
+	size_t used = smbios_build(buf, sizeof(buf), SMBIOS_GPA);
+	static const u8 types[] = { 0, 1, 127 };
+	const u8 *t = buf + 24;
+	u8 sum = 0;
+
+	CHECK(SMBIOS_GPA >= 0xf0000 && SMBIOS_GPA + SMBIOS_ROOM <= MIB(1));
+	CHECK(ACPI_GPA + ACPI_ROOM <= SMBIOS_GPA);
+	CHECK(!memcmp(buf, "_SM3_", 5));
+	CHECK_EQ(buf[6], 24);
+	for (unsigned int i = 0; i < 24; i++)
+		sum += buf[i];
+	CHECK_EQ(sum, 0);
+	CHECK_EQ(get32(buf + 12), used - 24);
+	CHECK_EQ(get32(buf + 16), SMBIOS_GPA + 24);
+	for (unsigned int i = 0; i < ARRAY_SIZE(types); i++) {
+		const u8 *end;
+
+		CHECK_EQ(t[0], types[i]);
+		CHECK_EQ(t[2] | t[3] << 8, i);
+		smbios_string(t, 1, &end);
+		if (!i) {
+			CHECK(!strcmp(smbios_string(t, t[4], &end), "Keel"));
+			/* mm/dd/yyyy: Linux reads the year */
+			CHECK(atoi(smbios_string(t, t[8], &end) + 6) >= 2001);
+		}
+		if (!CHECK(end <= buf + used))
+			return;
+		t = end;
+	}
+	CHECK(t == buf + used);
+	for (size_t room = 0; room < used; room++) {
+		u8 *small = malloc(room);
+
+		CHECK_EQ(smbios_build(small, room, SMBIOS_GPA), 0);
+		free(small);
+	}
+}
+
 /* ---- CPUID -------------------------------------------------------------------------------- */
 
 static struct keel_cpuid_entry *find(struct keel_cpuid_entry *e, u32 nr, u32 leaf, u32 index)
@@ -431,6 +489,7 @@ int main(void)
 	static const struct ktap_test tests[] = {
 		KTAP_TEST(linux_state), KTAP_TEST(linux_params), KTAP_TEST(linux_e820),
 		KTAP_TEST(linux_refusals), KTAP_TEST(memory_layout), KTAP_TEST(acpi_tables),
+		KTAP_TEST(smbios_tables),
 		KTAP_TEST(cpuid_topology),
 	};
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The launcher's clock chips and power management: MC146818, PM timer, PM1
- * block, reset ports, and the bus that leads to them. Time is what the test
+ * block, reset ports, the empty PCI bus, and the I/O bus that leads to them. Time is what the test
  * says it is.
  */
 #include "ktap.h"
 #include "tools/keel/iobus.h"
+#include "tools/keel/pci.h"
 #include "tools/keel/pm.h"
 #include "tools/keel/rtc.h"
 
@@ -51,6 +52,7 @@ static const struct rtc_ops rtc_ops = { clock_now, set_line, rearm };
 static const struct pm_ops pm_ops = { clock_now, set_line, power_off, reset };
 static struct rtc rtc;
 static struct pm pm;
+static struct pci pci;
 
 static u8 cmos(u8 index)
 {
@@ -317,6 +319,7 @@ static struct iobus make_bus(void)
 	struct iobus bus = { .nr = 0 };
 	const struct io_device devices[] = {
 		{ "pm", PM1_EVT_PORT, PM_PORTS, 4, pm_read, pm_write, &pm },
+		{ "pci", PCI_PORT, PCI_PORTS, 4, pci_read, pci_write, &pci },
 		{ "reset", PM_RESET_PORT, 1, 1, pm_reset_read, pm_reset_write, &pm },
 		{ "a20", PM_FAST_A20_PORT, 1, 1, pm_a20_read, pm_a20_write, &pm },
 		{ "i8042", PM_I8042_STATUS, 1, 1, pm_i8042_read, pm_i8042_write, &pm },
@@ -335,6 +338,7 @@ static void resets(void)
 	pm_start();
 	iobus_out(&bus, PM_RESET_PORT, 1, 0x02);
 	iobus_out(&bus, 0xcf8, 4, 0x8000ffff);
+	iobus_out(&bus, 0xcf8, 2, 0x0600);
 	CHECK_EQ(nr_reset, 0);	/* a PCI address is no reset */
 	iobus_out(&bus, PM_RESET_PORT, 1, 0x06);
 	CHECK_EQ(nr_reset, 1);
@@ -349,14 +353,45 @@ static void resets(void)
 	CHECK_EQ(iobus_in(&bus, PM_I8042_STATUS, 1), 0);
 }
 
+/* As Linux's pci_check_type1() and its walk over a bus do it. */
+static void empty_pci(void)
+{
+	struct iobus bus = make_bus();
+
+	pm_start();
+	pci_init(&pci);
+	CHECK_EQ(iobus_in(&bus, 0xcf8, 4), 0);
+	iobus_out(&bus, 0xcfb, 1, 0x01);
+	CHECK_EQ(iobus_in(&bus, 0xcf8, 4), 0);	/* a byte is no address */
+	iobus_out(&bus, 0xcf8, 4, 0x80000000);
+	CHECK_EQ(iobus_in(&bus, 0xcf8, 4), 0x80000000);
+	iobus_out(&bus, 0xcf8, 4, 0xffffffff);
+	CHECK_EQ(iobus_in(&bus, 0xcf8, 4), 0x80fffffc);
+	CHECK_EQ(iobus_in(&bus, 0xcf8, 1), 0xff);	/* no mechanism 2 */
+	CHECK_EQ(iobus_in(&bus, 0xcfa, 1), 0xff);
+	for (u32 devfn = 0; devfn < 256; devfn++) {
+		iobus_out(&bus, 0xcf8, 4, 0x80000000 | devfn << 8);
+		CHECK_EQ(iobus_in(&bus, 0xcfc, 4), 0xffffffff);
+		CHECK_EQ(iobus_in(&bus, 0xcfe, 2), 0xffff);
+		CHECK_EQ(iobus_in(&bus, 0xcff, 1), 0xff);
+		iobus_out(&bus, 0xcfc, 4, 0);
+		CHECK_EQ(iobus_in(&bus, 0xcf8, 4), 0x80000000 | devfn << 8);
+	}
+	CHECK_EQ(nr_reset, 0);
+}
+
 static void bus(void)
 {
 	struct iobus bus = make_bus();
 	const struct io_device overlap = { "x", 0x71, 2, 1, rtc_read, rtc_write, &rtc };
+	const struct io_device same = { "x", PCI_PORT, PCI_PORTS, 1, rtc_read, rtc_write, &rtc };
+	const struct io_device first = { "x", PCI_PORT, 1, 1, rtc_read, rtc_write, &rtc };
 	const struct io_device wraps = { "x", 0xffff, 2, 1, rtc_read, rtc_write, &rtc };
 	const struct io_device empty = { "x", 0x10, 0, 1, rtc_read, rtc_write, &rtc };
 
 	CHECK(iobus_add(&bus, &overlap) < 0);
+	CHECK(iobus_add(&bus, &same) < 0);
+	CHECK(iobus_add(&bus, &first) < 0);
 	CHECK(iobus_add(&bus, &wraps) < 0);
 	CHECK(iobus_add(&bus, &empty) < 0);
 	CHECK_EQ(iobus_in(&bus, 0x1234, 1), 0xff);
@@ -376,7 +411,8 @@ int main(void)
 		KTAP_TEST(rtc_reads), KTAP_TEST(rtc_formats), KTAP_TEST(rtc_uip),
 		KTAP_TEST(rtc_set), KTAP_TEST(rtc_update_interrupt), KTAP_TEST(rtc_alarm),
 		KTAP_TEST(rtc_periodic), KTAP_TEST(rtc_ram), KTAP_TEST(pm_button),
-		KTAP_TEST(pm_sleep), KTAP_TEST(pm_timer), KTAP_TEST(resets), KTAP_TEST(bus),
+		KTAP_TEST(pm_sleep), KTAP_TEST(pm_timer), KTAP_TEST(resets),
+		KTAP_TEST(empty_pci), KTAP_TEST(bus),
 	};
 
 	return ktap_main(tests, ARRAY_SIZE(tests));
