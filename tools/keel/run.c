@@ -23,6 +23,8 @@
 #define DEFAULT_MEMORY	MIB(512)
 #define DEFAULT_CONSOLE	"console=ttyS0"
 #define TSC_OPTION	"tsc_early_khz="
+#define TSC_TRUST	"tsc="
+#define CLOCKSOURCE	"/sys/devices/system/clocksource/clocksource0/current_clocksource"
 #define STATS_SUFFIX	".stats"
 
 enum { OPT_KERNEL = 1, OPT_INITRD, OPT_APPEND, OPT_NAME, OPT_NO_REBOOT, OPT_NO_SANDBOX };
@@ -112,21 +114,37 @@ static int parse(struct session *s, const struct verb *verb, int argc, char **ar
 	return CLI_END;
 }
 
+/* Does this host keep its own time by the TSC? */
+static bool host_trusts_tsc(void)
+{
+	char name[16] = "";
+	int fd = open(CLOCKSOURCE, O_RDONLY | O_CLOEXEC);
+	ssize_t len = fd < 0 ? -1 : read(fd, name, sizeof(name) - 1);
+
+	if (fd >= 0)
+		close(fd);
+	return len > 0 && !strcmp(name, "tsc\n");
+}
+
 /*
  * What a guest cannot find out well by itself, where the user is silent: its
- * console, or it would seem dead; and the frequency of its TSC, which it would
- * measure against timers that cost an exit a look.
+ * console, or it would seem dead; the frequency of its TSC, which it would
+ * measure against timers that cost an exit a look; and that the TSC is as good
+ * as the host found it, which it would doubt for the same reason.
  */
 static int make_cmdline(struct session *s)
 {
 	const char *own = s->append ? s->append : "";
 	const char *console = strstr(own, "console=") ? "" : DEFAULT_CONSOLE " ";
 	u32 khz = s->machine.vm.info.tsc_khz;
+	const char *trust = "";
 	char tsc[32] = "";
 
 	if (khz && !strstr(own, TSC_OPTION))
 		snprintf(tsc, sizeof(tsc), TSC_OPTION "%u ", khz);
-	if (asprintf(&s->cmdline, "%s%s%s", console, tsc, own) < 0)
+	if (!strstr(own, TSC_TRUST) && host_trusts_tsc())
+		trust = TSC_TRUST "reliable ";
+	if (asprintf(&s->cmdline, "%s%s%s%s", console, tsc, trust, own) < 0)
 		return -ENOMEM;
 	s->machine.config.cmdline = s->cmdline;
 	return 0;
@@ -520,7 +538,8 @@ const struct verb verb_run = {
 	.help =
 "The first serial port is this terminal. Ctrl-] h tells what can be done\n"
 "there: Ctrl-] q kills the VM. What --append does not say of itself is put in\n"
-"front of it: " DEFAULT_CONSOLE ", and " TSC_OPTION "N with the TSC's frequency.\n"
+"front of it: " DEFAULT_CONSOLE ", " TSC_OPTION "N with the TSC's frequency, and\n"
+TSC_TRUST "reliable if the host itself keeps time by its TSC.\n"
 "\n"
 "SIGTERM, and SIGINT without a terminal, press the guest's power button; the\n"
 "second one kills the VM. A reboot starts the machine again. With --name the\n"
