@@ -59,11 +59,6 @@ static_assert(sizeof(struct system_info) == 27, "system of SMBIOS 2.4");
 #define EXT2_VIRTUAL_MACHINE	BIT(4)
 #define WAKE_UP_POWER_SWITCH	6
 
-/* Each string ends in a zero, the last one in two: the literal's own is the second. */
-#define BIOS_STRINGS	"Keel\0" "1\0" "01/01/2026\0"
-#define SYSTEM_STRINGS	"Keel\0" "Virtual Machine\0"
-#define NO_STRINGS	"\0"
-
 struct writer {
 	u8 *buf;
 	size_t room, used;
@@ -78,6 +73,12 @@ static void put(struct writer *w, const void *data, size_t len)
 	}
 	memcpy(w->buf + w->used, data, len);
 	w->used += len;
+}
+
+/* The strings of a struct stand behind it, each with its zero; one more ends them. */
+static void put_string(struct writer *w, const char *text)
+{
+	put(w, text, strlen(text) + 1);
 }
 
 static void put_tables(struct writer *w)
@@ -96,11 +97,17 @@ static void put_tables(struct writer *w)
 	const struct smbios_header end = { 127, sizeof(end), 2 };
 
 	put(w, &bios, sizeof(bios));
-	put(w, BIOS_STRINGS, sizeof(BIOS_STRINGS));
+	put_string(w, "Keel");
+	put_string(w, "1");
+	put_string(w, "01/01/2026");
+	put_string(w, "");
 	put(w, &system, sizeof(system));
-	put(w, SYSTEM_STRINGS, sizeof(SYSTEM_STRINGS));
+	put_string(w, "Keel");
+	put_string(w, "Virtual Machine");
+	put_string(w, "");
 	put(w, &end, sizeof(end));
-	put(w, NO_STRINGS, sizeof(NO_STRINGS));
+	put_string(w, "");	/* no strings: both zeroes */
+	put_string(w, "");
 }
 
 size_t smbios_build(u8 *buf, size_t room, u32 gpa)

@@ -183,7 +183,8 @@ static void states(void)
 			u32 want = (stateful[i].xcr0 & ~xcr0[x]) ? 0 : stateful[i].bits;
 
 			CHECK((reg_of(stateful[i].leaf, stateful[i].index, stateful[i].reg) &
-			       stateful[i].bits) == want, "%s, XCR0 %#x", stateful[i].what, xcr0[x]);
+			       stateful[i].bits) == want, "%s, XCR0 %#x", stateful[i].what,
+			      xcr0[x]);
 			ktap_cases(1);
 		}
 	}
