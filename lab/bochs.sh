@@ -1,0 +1,116 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# A lab host in Bochs: VMX, or a stricter SVM than QEMU's. The functions are
+# those of qemu.sh. One tick of the TSC is one instruction, and everything that
+# the host does is the same from run to run, to the digit.
+# shellcheck disable=SC2154 # lab/run sets what is used here
+
+# Initialization that no test needs: parsing BTF (all that follows the first
+# kfunc), walking ftrace's records, certificates. Half of the way to user space.
+blacklist=(load_system_certificate_list slab_sysfs_init blake2s_mod_init
+	   init_kprobe_trace trace_eval_init ftrace_check_for_weak_functions
+	   bpf_rstat_kfunc_init bpf_key_sig_kfuncs_init kfunc_init
+	   bpf_prog_test_run_init bpf_tcp_ca_kfunc_init cubictcp_register
+	   btf_module_init)
+
+emulator_check()
+{
+	local IFS=,
+
+	[ -z "$no_npt" ] || die "--no-npt is for QEMU; here, name a --model"
+	[ -z "$cpu_flags" ] || die "--cpu-flags is for QEMU"
+	if [ -z "$model" ]; then
+		case $cpu in
+		intel) model=corei7_skylake_x ;;
+		amd) model=ryzen ;;
+		esac
+	fi
+	: "${ips:=20000000}" "${mem:=512}"
+
+	[ -n "$with_tracing" ] || blacklist+=(tracer_init_tracefs)
+	cmdline+=" tsc_early_khz=$((ips / 1000)) nokaslr reboot=t"
+	cmdline+=" random.trust_cpu=off"
+	# The AMD model never returns from MWAITX; without the other two each
+	# boot draws the same random numbers.
+	cmdline+=" clearcpuid=rdrand,rdseed,mwaitx"
+	# Its XSAVE sizes contradict each other; Linux would warn at length.
+	[ "$model" != corei7_skylake_x ] || cmdline+=" noxsave"
+	expect+='|(RETBleed|Speculative Return Stack Overflow): WARNING'
+	cmdline+=" initcall_blacklist=${blacklist[*]}"
+}
+
+# The disk with the boot sectors and the kernel, kept in the cache.
+make_boot_disk()
+{
+	local out=$1
+
+	[ ! -e "$out" ] || return 0
+	find "$cache" -maxdepth 1 -name 'bochs-*.disk' -mtime +7 -delete
+	gcc -c -o "$out.o" "$lab/bochs-boot.S"
+	ld -Ttext=0x7c00 --oformat=binary -o "$out.sectors" "$out.o"
+	"$lab/bochs-disk" kernel "$out.sectors" "$image" "$out.tmp"
+	mv "$out.tmp" "$out"
+	rm -f "$out.o" "$out.sectors"
+}
+
+emulator_start()
+{
+	local disk
+
+	disk=$cache/bochs-$({
+		cat "$lab/bochs-boot.S" "$lab/bochs-disk"
+		stat -L -c '%n %s %Y' "$image"
+	} | sha256sum | cut -c 1-16).disk
+	[ -e "$disk" ] || locked bochs make_boot_disk "$disk"
+
+	# By way of a link: Bochs locks an image by a file beside it.
+	ln -s "$disk" "$work/kernel.disk"
+	"$lab/bochs-disk" run "$cmdline" "$work/initrd" "$work/run.disk"
+	mkfifo "$work/command"
+	cat >"$work/bochsrc" <<END
+config_interface: textconfig
+display_library: rfb, options="timeout=0"
+plugin_ctrl: unmapped=1, biosdev=1, serial=1, extfpuirq=1
+plugin_ctrl: speaker=0, parallel=0, iodebug=0
+sound: waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
+romimage: file=/usr/share/bochs/BIOS-bochs-latest
+vgaromimage: file=/usr/share/vgabios/vgabios.bin
+cpu: model=$model, count=$smp, ips=$ips, reset_on_triple_fault=0, ignore_bad_msrs=1
+memory: guest=$mem, host=$mem
+clock: sync=none, time0=1700000000
+boot: disk
+ata0-master: type=disk, mode=flat, path=$work/kernel.disk
+ata0-slave: type=disk, mode=flat, path=$work/run.disk
+com1: enabled=1, mode=file, dev=$log
+com2: enabled=1, mode=file, dev=$work/command
+log: $work/bochs.log
+panic: action=fatal
+error: action=ignore
+info: action=ignore
+debug: action=ignore
+END
+	echo c >"$work/rc"
+	cat "$work/command" &
+	output_pid=$!
+	# It writes its own log before it knows where that goes.
+	timeout --foreground -k 5 "$limit" \
+		bochs-bin -q -f "$work/bochsrc" -rc "$work/rc" \
+		</dev/null >"$work/bochs.out" 2>&1 &
+	emulator_pid=$!
+}
+
+emulator_finish()
+{
+	# Bochs opens the pipe with the first byte: the reader may still wait.
+	: <>"$work/command"
+	wait "$output_pid" || true
+}
+
+emulator_message()
+{
+	local last
+
+	last=$(sed -n 's/^[0-9]*p\(\[.*\)/\1/p' "$work/bochs.log" | tail -n 1)
+	echo "Bochs: ${last:-status $emulator_status}"
+}
