@@ -37,7 +37,7 @@ enum keel_emul_mode keel_cpu_mode(struct keel_vcpu *vcpu)
 	return cs->attr & KEEL_ATTR_DB ? KEEL_EMUL_PROT32 : KEEL_EMUL_PROT16;
 }
 
-/* ---- the guest's page tables ------------------------------------------------------------ */
+/* ---- the guest's page tables ----------------------------------------------------- */
 
 static int walk_read(void *ctx, gpa_t gpa, unsigned int size, u64 *entry)
 {
@@ -108,7 +108,7 @@ static int emul_translate(struct keel_emul *e, gva_t gva, u32 access, gpa_t *gpa
 	return KEEL_EMUL_ERROR;
 }
 
-/* ---- MMIO and ports ---------------------------------------------------------------------------- */
+/* ---- MMIO and ports -------------------------------------------------------------- */
 
 /* The kernel's own devices; -EOPNOTSUPP: the launcher's. */
 static int mmio_in_kernel(struct keel_vcpu *vcpu, gpa_t gpa, u64 *val, u32 len, bool write)
@@ -249,7 +249,9 @@ static int emul_fetch(struct keel_emul *e, gva_t lin, void *buf, unsigned int le
 
 static int emul_read(struct keel_emul *e, gva_t lin, void *buf, unsigned int len, unsigned int acc)
 {
-	return emul_access(e, lin, buf, len, acc & KEEL_EMUL_ACC_WRITE ? KEEL_WALK_WRITE : 0, false);
+	u32 walk = acc & KEEL_EMUL_ACC_WRITE ? KEEL_WALK_WRITE : 0;
+
+	return emul_access(e, lin, buf, len, walk, false);
 }
 
 static int emul_write(struct keel_emul *e, gva_t lin, const void *buf, unsigned int len,
@@ -338,7 +340,7 @@ static const struct keel_emul_ops emul_ops = {
 	.pio_out = emul_pio_out,
 };
 
-/* ---- running it ---------------------------------------------------------------------------------- */
+/* ---- running it ------------------------------------------------------------------ */
 
 static void emul_begin(struct keel_vcpu *vcpu, const struct keel_exit *exit)
 {

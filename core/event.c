@@ -281,7 +281,7 @@ int keel_irqfd_ioctl(struct keel_vm *vm, const struct keel_irqfd *arg)
 	return ret;
 }
 
-/* ---- ioeventfd -------------------------------------------------------------------- */
+/* ---- ioeventfd ------------------------------------------------------------------- */
 
 struct ioeventfd {
 	struct keel_iodev dev;
@@ -437,7 +437,7 @@ int keel_ioeventfd_ioctl(struct keel_vm *vm, const struct keel_ioeventfd *arg)
 	return ret;
 }
 
-/* ---- teardown ------------------------------------------------------------------------ */
+/* ---- teardown -------------------------------------------------------------------- */
 
 void keel_event_fini(struct keel_vm *vm)
 {

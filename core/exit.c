@@ -132,7 +132,7 @@ static int exit_hypercall(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	return KEEL_NEXT_USER;
 }
 
-/* ---- control and debug registers ------------------------------------------------------ */
+/* ---- control and debug registers ------------------------------------------------- */
 
 static int write_cr(struct keel_vcpu *vcpu, u8 cr, u64 value)
 {
@@ -217,7 +217,7 @@ static int exit_dr(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	return KEEL_NEXT_ENTER;
 }
 
-/* ---- ports ---------------------------------------------------------------------------------- */
+/* ---- ports ----------------------------------------------------------------------- */
 
 static void pio_result(struct keel_vcpu *vcpu, u32 size, u32 data)
 {
@@ -278,7 +278,7 @@ static int exit_pio(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	return KEEL_NEXT_ENTER;
 }
 
-/* ---- memory ------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------- */
 
 static int mem_fault(struct keel_vcpu *vcpu, const struct keel_exit *exit, int error)
 {
@@ -314,7 +314,7 @@ static int exit_stage2(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	return mem_fault(vcpu, exit, error);
 }
 
-/* ---- the rest ---------------------------------------------------------------------------------------- */
+/* ---- the rest -------------------------------------------------------------------- */
 
 static int exit_none(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {

@@ -206,7 +206,7 @@ out:
 	return map;
 }
 
-/* ---- change: published ------------------------------------------------------------ */
+/* ---- change: published ----------------------------------------------------------- */
 
 static void mem_free(struct keel_memmap *map)
 {
@@ -312,7 +312,7 @@ void keel_mem_fini(struct keel_vm *vm)
 	mem_free(rcu_replace_pointer(vm->memmap, NULL, true));
 }
 
-/* ---- the kernel's own accesses ------------------------------------------------------- */
+/* ---- the kernel's own accesses --------------------------------------------------- */
 
 /*
  * The launcher's address of @gpa, and how many bytes follow it in the slot.

@@ -10,7 +10,7 @@
 #include "core/mitigate.h"
 #include "core/stats.h"
 
-#define L1D_ORDER	4		/* 64 KiB: twice the cache, against its replacement policy */
+#define L1D_ORDER	4		/* 64 KiB: twice the cache, for its replacement policy */
 #define L1D_BYTES	(PAGE_SIZE << L1D_ORDER)
 #define L1D_LINE	64
 #define L1D_MARK	0x55		/* no page of guest memory looks like this */
@@ -49,7 +49,7 @@ static noinline void flush_l1d_by_reading(void)
 	cpuid_eax(0);	/* serialize: the translations are there */
 	for (i = 0; i < L1D_BYTES; i += L1D_LINE)
 		(void)READ_ONCE(at[i]);
-	rmb();
+	rmb();	/* all of them before the entry */
 }
 
 void keel_flush_l1d(void)

@@ -16,6 +16,7 @@
 #include "core/event.h"
 #include "core/hw.h"
 #include "core/mitigate.h"
+#include "core/run.h"
 #include "core/vm.h"
 
 static const struct keel_backend_ops *const backends[] = { &svm_ops, &vmx_ops };
@@ -105,14 +106,16 @@ static int __init keel_module_init(void)
 	ret = keel_hw_init();
 	if (ret)
 		goto err_event;
+	keel_run_setup();
 	ret = keel_dev_init();
 	if (ret)
-		goto err_hw;
+		goto err_run;
 	pr_info("ready%s%s\n", keel_backend ? ", back end " : "",
 		keel_backend ? keel_backend->name : "");
 	return 0;
 
-err_hw:
+err_run:
+	keel_run_teardown();
 	keel_hw_exit();
 err_event:
 	keel_event_teardown();
@@ -130,6 +133,7 @@ err_backend:
 static void __exit keel_module_exit(void)
 {
 	keel_dev_exit();
+	keel_run_teardown();
 	keel_event_teardown();
 	s2_exit();
 	srcu_barrier(&keel_srcu);

@@ -15,6 +15,9 @@
 #define MSR_X2APIC_FIRST	0x800
 #define MSR_X2APIC_LAST		0x8ff
 
+#define MSR_MTRR_CAP		0x0fe
+#define MSR_MTRR_DEF_TYPE	0x2ff
+
 #define MTRR_CAP		0x508	/* 8 variable ranges, fixed ranges, write-combining */
 #define MTRR_TYPE_VALID		(BIT(0) | BIT(1) | BIT(4) | BIT(5) | BIT(6))
 #define PAT_TYPE_VALID		(MTRR_TYPE_VALID | BIT(7))
@@ -31,7 +34,7 @@
 typedef int (*msr_read_fn)(struct keel_vcpu *vcpu, u32 index, u64 *val);
 typedef int (*msr_write_fn)(struct keel_vcpu *vcpu, u32 index, u64 val);
 
-/* ---- plain storage: 64 bits in struct keel_vcpu or one of its caches -------------------- */
+/* ---- plain storage: 64 bits in struct keel_vcpu or one of its caches ------------- */
 
 static u64 *msr_group_slot(struct keel_vcpu *vcpu, u32 index)
 {
@@ -105,7 +108,7 @@ static int write_pat(struct keel_vcpu *vcpu, u32 index, u64 val)
 	return memory_types(val, PAT_TYPE_VALID) ? write_group(vcpu, index, val) : -EINVAL;
 }
 
-/* ---- segment bases ----------------------------------------------------------------------- */
+/* ---- segment bases --------------------------------------------------------------- */
 
 static u64 *msr_base_slot(struct keel_vcpu *vcpu, u32 index)
 {
@@ -129,7 +132,7 @@ static int write_base(struct keel_vcpu *vcpu, u32 index, u64 val)
 	return 0;
 }
 
-/* ---- time ----------------------------------------------------------------------------------- */
+/* ---- time ------------------------------------------------------------------------ */
 
 static int read_tsc(struct keel_vcpu *vcpu, u32 index, u64 *val)
 {
@@ -199,7 +202,7 @@ static int write_tsc_aux(struct keel_vcpu *vcpu, u32 index, u64 val)
 	return 0;
 }
 
-/* ---- interrupt controller ---------------------------------------------------------------------- */
+/* ---- interrupt controller -------------------------------------------------------- */
 
 static int read_apic_base(struct keel_vcpu *vcpu, u32 index, u64 *val)
 {
@@ -232,7 +235,7 @@ static int write_x2apic(struct keel_vcpu *vcpu, u32 index, u64 val)
 	return err;
 }
 
-/* ---- modes and speculation ---------------------------------------------------------------------- */
+/* ---- modes and speculation ------------------------------------------------------- */
 
 static int read_efer(struct keel_vcpu *vcpu, u32 index, u64 *val)
 {
@@ -286,7 +289,7 @@ static int write_pred_cmd(struct keel_vcpu *vcpu, u32 index, u64 val)
 	return 0;
 }
 
-/* ---- memory type ranges: storage, since stage 2 decides -------------------------------------------- */
+/* ---- memory type ranges: storage, since stage 2 decides -------------------------- */
 
 static int read_mtrr_cap(struct keel_vcpu *vcpu, u32 index, u64 *val)
 {
@@ -302,7 +305,7 @@ static u64 *mtrr_slot(struct keel_vcpu *vcpu, u32 index)
 {
 	int i;
 
-	if (index == MSR_MTRRdefType)
+	if (index == MSR_MTRR_DEF_TYPE)
 		return &vcpu->mtrr_def_type;
 	if (index - 0x200 < 16)
 		return &vcpu->mtrr_var[index - 0x200];
@@ -326,7 +329,7 @@ static bool mtrr_valid(struct keel_vcpu *vcpu, u32 index, u64 val)
 {
 	u64 high = ~(BIT_ULL(keel_guest_maxphyaddr(vcpu->vm)) - 1);
 
-	if (index == MSR_MTRRdefType)
+	if (index == MSR_MTRR_DEF_TYPE)
 		return !(val & ~0xcffULL) && (val & 0xff) < 8 && (MTRR_TYPE_VALID & BIT(val & 7));
 	if (index - 0x200 >= 16)
 		return memory_types(val, MTRR_TYPE_VALID);
@@ -347,7 +350,7 @@ static int write_mtrr(struct keel_vcpu *vcpu, u32 index, u64 val)
 	return 0;
 }
 
-/* ---- odds and ends that operating systems touch --------------------------------------------------- */
+/* ---- odds and ends that operating systems touch ---------------------------------- */
 
 static int read_patch_level(struct keel_vcpu *vcpu, u32 index, u64 *val)
 {
@@ -446,7 +449,7 @@ static const struct msr_row {
 	{ MSR_IA32_SPEC_CTRL, MSR_IA32_SPEC_CTRL, MSR_SAVED, read_spec_ctrl, write_spec_ctrl },
 	{ MSR_IA32_PRED_CMD, MSR_IA32_PRED_CMD, MSR_BOTH, NULL, write_pred_cmd },
 	{ MSR_IA32_UCODE_REV, MSR_IA32_UCODE_REV, MSR_BOTH, read_patch_level, write_patch_level },
-	{ MSR_MTRRcap, MSR_MTRRcap, MSR_BOTH, read_mtrr_cap, NULL },
+	{ MSR_MTRR_CAP, MSR_MTRR_CAP, MSR_BOTH, read_mtrr_cap, NULL },
 	{ MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_CS, MSR_SAVED, read_group, write_group_32 },
 	{ MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP, MSR_SAVED, read_group,
 	  write_group_address },
@@ -460,7 +463,7 @@ static const struct msr_row {
 	{ 0x258, 0x259, MSR_SAVED, read_mtrr, write_mtrr },
 	{ 0x268, 0x26f, MSR_SAVED, read_mtrr, write_mtrr },
 	{ MSR_IA32_CR_PAT, MSR_IA32_CR_PAT, MSR_SAVED, read_group, write_pat },
-	{ MSR_MTRRdefType, MSR_MTRRdefType, MSR_SAVED, read_mtrr, write_mtrr },
+	{ MSR_MTRR_DEF_TYPE, MSR_MTRR_DEF_TYPE, MSR_SAVED, read_mtrr, write_mtrr },
 	{ MSR_IA32_TSC_DEADLINE, MSR_IA32_TSC_DEADLINE, MSR_BOTH, read_tsc_deadline,
 	  write_tsc_deadline },
 	{ MSR_X2APIC_FIRST, MSR_X2APIC_LAST, MSR_BOTH, read_x2apic, write_x2apic },
@@ -521,9 +524,10 @@ int keel_msr_write(struct keel_vcpu *vcpu, u32 index, u64 val)
 	return row->write ? row->write(vcpu, index, val) : -EINVAL;
 }
 
-/* ---- exits ----------------------------------------------------------------------------------------- */
+/* ---- exits ----------------------------------------------------------------------- */
 
-static int msr_to_user(struct keel_vcpu *vcpu, struct keel_exit *exit, u32 index, u64 val, bool write)
+static int msr_to_user(struct keel_vcpu *vcpu, struct keel_exit *exit, u32 index, u64 val,
+		       bool write)
 {
 	int next;
 
@@ -542,8 +546,8 @@ static int msr_to_user(struct keel_vcpu *vcpu, struct keel_exit *exit, u32 index
 }
 
 /* Nobody's MSR, or one that refused: 0 to go on with *@val. */
-static int msr_policy(struct keel_vcpu *vcpu, struct keel_exit *exit, u32 index, u64 *val, bool write,
-		      int err)
+static int msr_policy(struct keel_vcpu *vcpu, struct keel_exit *exit, u32 index, u64 *val,
+		      bool write, int err)
 {
 	u8 policy = READ_ONCE(vcpu->vm->policy.msr);
 
@@ -608,10 +612,12 @@ int keel_msr_finish(struct keel_vcpu *vcpu, bool write)
 	return keel_skip(vcpu, &exit);
 }
 
-/* ---- the record -------------------------------------------------------------------------------------- */
+/* ---- the record ------------------------------------------------------------------ */
+
+typedef int (*saved_fn)(u32 index, u64 val, void *ctx);
 
 /* Calls @fn for every saved MSR that this guest has, until it returns non-zero. */
-static int for_each_saved(struct keel_vcpu *vcpu, int (*fn)(u32 index, u64 val, void *ctx), void *ctx)
+static int walk_saved(struct keel_vcpu *vcpu, saved_fn fn, void *ctx)
 {
 	u32 index;
 	u64 val;
@@ -641,7 +647,7 @@ static u32 rec_msrs_size(struct keel_vm *vm, struct keel_vcpu *vcpu)
 {
 	u32 n = 0;
 
-	for_each_saved(vcpu, count_one, &n);
+	walk_saved(vcpu, count_one, &n);
 	return n * sizeof(struct keel_rec_msr);
 }
 
@@ -657,7 +663,7 @@ static int rec_msrs_save(struct keel_vm *vm, struct keel_vcpu *vcpu, void *buf, 
 {
 	struct keel_rec_msr *pos = buf;
 
-	return for_each_saved(vcpu, save_one, &pos);
+	return walk_saved(vcpu, save_one, &pos);
 }
 
 /* A value is good when a guest could have written it.  Try it, and put the old one back. */

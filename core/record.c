@@ -30,7 +30,7 @@ static bool is_canonical(u64 val, bool la57)
 	return (u64)((s64)(val << shift) >> shift) == val;
 }
 
-/* ---- general registers ------------------------------------------------------------------- */
+/* ---- general registers ----------------------------------------------------------- */
 
 int keel_regs_check(struct keel_vcpu *vcpu, const struct keel_regs *r, u32 *bad_offset)
 {
@@ -84,7 +84,7 @@ const struct keel_record keel_rec_regs = {
 	.save = rec_regs_save, .check = rec_regs_check, .load = rec_regs_load,
 };
 
-/* ---- system registers ----------------------------------------------------------------------- */
+/* ---- system registers ------------------------------------------------------------ */
 
 static int check_modes(struct keel_vm *vm, const struct keel_sregs *s, u32 *bad_offset)
 {
@@ -224,7 +224,7 @@ const struct keel_record keel_rec_sregs = {
 	.save = rec_sregs_save, .check = rec_sregs_check, .load = rec_sregs_load,
 };
 
-/* ---- debug registers -------------------------------------------------------------------------- */
+/* ---- debug registers ------------------------------------------------------------- */
 
 static u32 rec_debug_size(struct keel_vm *vm, struct keel_vcpu *vcpu)
 {
@@ -278,7 +278,7 @@ const struct keel_record keel_rec_debug = {
 	.save = rec_debug_save, .check = rec_debug_check, .load = rec_debug_load,
 };
 
-/* ---- events -------------------------------------------------------------------------------------- */
+/* ---- events ---------------------------------------------------------------------- */
 
 static u32 rec_events_size(struct keel_vm *vm, struct keel_vcpu *vcpu)
 {
@@ -383,7 +383,8 @@ static void rec_events_load(struct keel_vm *vm, struct keel_vcpu *vcpu, const vo
 		vcpu->exception = exc;
 	vcpu->exception_cr2 = e->exc_cr2;
 	if (e->irq_injected)
-		vcpu->injected = (struct keel_event){ .kind = KEEL_EV_IRQ, .vector = e->irq_vector };
+		vcpu->injected = (struct keel_event){
+			.kind = KEEL_EV_IRQ, .vector = e->irq_vector };
 	if (e->nmi_injected)
 		vcpu->injected = (struct keel_event){ .kind = KEEL_EV_NMI, .vector = 2 };
 	atomic_set(&vcpu->nmi_posted, 0);
@@ -408,7 +409,7 @@ const struct keel_record keel_rec_events = {
 	.save = rec_events_save, .check = rec_events_check, .load = rec_events_load,
 };
 
-/* ---- FPU -------------------------------------------------------------------------------------------- */
+/* ---- FPU ------------------------------------------------------------------------- */
 
 static u32 rec_xsave_size(struct keel_vm *vm, struct keel_vcpu *vcpu)
 {
@@ -473,7 +474,7 @@ const struct keel_record keel_rec_xsave = {
 	.save = rec_xsave_save, .check = rec_xsave_check, .load = rec_xsave_load,
 };
 
-/* ---- time ---------------------------------------------------------------------------------------------- */
+/* ---- time ------------------------------------------------------------------------ */
 
 static u32 rec_tsc_size(struct keel_vm *vm, struct keel_vcpu *vcpu)
 {

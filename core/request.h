@@ -78,6 +78,7 @@ static inline bool keel_requests_take(struct keel_requests *r, enum keel_request
 	if (!test_bit(req, &r->pending))
 		return false;
 	clear_bit(req, &r->pending);
+	/* What the requester wrote before the bit is seen after it. */
 	smp_mb__after_atomic();
 	return true;
 }

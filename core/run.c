@@ -24,7 +24,7 @@
 
 #define DR7_ENABLED	0xffULL		/* the L and G bits of the four breakpoints */
 
-/* ---- the vCPU on a CPU ------------------------------------------------------------ */
+/* ---- the vCPU on a CPU ----------------------------------------------------------- */
 
 /* The guest reads TSC_AUX from the CPU itself (RDTSCP, RDPID). */
 static void run_swap_tsc_aux(struct keel_vcpu *vcpu, bool guest)
@@ -103,7 +103,7 @@ static void run_end(struct keel_vcpu *vcpu)
 	keel_ibpb_before_user();
 }
 
-/* ---- debug registers ----------------------------------------------------------------- */
+/* ---- debug registers ------------------------------------------------------------- */
 
 /*
  * The CPU does not switch DR0-DR3.  The guest gets them at its first access in
@@ -130,7 +130,7 @@ static void run_save_debug(struct keel_vcpu *vcpu)
 	}
 }
 
-/* ---- the entry loop --------------------------------------------------------------------- */
+/* ---- the entry loop -------------------------------------------------------------- */
 
 /*
  * Which state components XSAVE and XSAVES move.  A guest has no XSS; XSAVES in
@@ -258,7 +258,7 @@ static int run_guest(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	return next;
 }
 
-/* ---- requests ------------------------------------------------------------------------------ */
+/* ---- requests -------------------------------------------------------------------- */
 
 static int run_kicked(struct keel_vcpu *vcpu)
 {
@@ -306,7 +306,8 @@ static int run_serve_requests(struct keel_vcpu *vcpu)
 		keel_backend->flush(vcpu);
 	}
 	if (keel_requests_take(req, KEEL_REQ_TSC))
-		keel_backend->set_tsc_offset(vcpu, READ_ONCE(vcpu->vm->tsc_offset) + vcpu->tsc_adjust);
+		keel_backend->set_tsc_offset(vcpu, READ_ONCE(vcpu->vm->tsc_offset) +
+						   vcpu->tsc_adjust);
 	preempt_enable();
 	if (next == KEEL_NEXT_ENTER && keel_requests_take(req, KEEL_REQ_KICK))
 		return run_kicked(vcpu);
@@ -352,7 +353,7 @@ static int run_once(struct keel_vcpu *vcpu)
 	return next == KEEL_NEXT_SLOW ? keel_exit_table[exit.kind].handle(vcpu, &exit) : next;
 }
 
-/* ---- the launcher's side --------------------------------------------------------------------- */
+/* ---- the launcher's side --------------------------------------------------------- */
 
 /* Copy once what the launcher wrote, check it, then use the copy. */
 static int run_copy_in(struct keel_vcpu *vcpu)

@@ -31,7 +31,8 @@ extern const struct keel_exit_row keel_exit_table[KEEL_X_NR];
 
 /* core/run.c */
 void keel_run_init(struct keel_vcpu *vcpu);	/* [task] */
-void keel_run_setup(void);	/* [task] first VM on the host: hooks that cost every switch */
+/* [task] module init and exit: once, for it patches the scheduler's code on every CPU */
+void keel_run_setup(void);
 void keel_run_teardown(void);
 
 /* core/exit.c: leave with SHUTDOWN, and the vCPU in its reset state */

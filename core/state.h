@@ -34,7 +34,7 @@ struct keel_record {
 
 /* Defined by the files that own the state. */
 extern const struct keel_record keel_rec_regs, keel_rec_sregs, keel_rec_debug, keel_rec_msrs,
-	keel_rec_events, keel_rec_xsave, keel_rec_tsc;			/* core/record.c, core/msr.c */
+	keel_rec_events, keel_rec_xsave, keel_rec_tsc;	/* core/record.c, core/msr.c */
 extern const struct keel_record lapic_record;				/* irqchip/ */
 extern const struct keel_record pic_record, ioapic_record, pit_record;	/* irqchip/ */
 

@@ -18,7 +18,7 @@ struct keel_vcpu_stats {
 	u64 signal_exits;
 	u64 halts;
 	u64 halt_ns;
-	u64 kicks;		/* IPIs sent to this vCPU (atomic64 semantics not needed: approximate) */
+	u64 kicks;		/* IPIs sent to this vCPU; any CPU, approximate */
 	u64 irqs_injected;
 	u64 nmis_injected;
 	u64 exceptions_injected;

@@ -128,7 +128,7 @@ void keel_host_machine_check(void)
 {
 #ifdef CONFIG_X86_MCE
 	struct pt_regs regs = {
-		.cs = 3,	/* as if from user mode: the host must not die of the guest's page */
+		.cs = 3,	/* as from user mode: a guest's page must not end the host */
 		.flags = X86_EFLAGS_IF,
 	};
 
@@ -218,9 +218,12 @@ int keel_vcpu_create(struct keel_vm *vm, u32 id)
 	/* Its release drops this reference; the vCPU itself lives as long as the VM. */
 	keel_vm_get(vm);
 	vm->nr_vcpus++;
+	/* Pairs with keel_vm_vcpu(): complete before it is seen. */
 	smp_store_release(&vm->vcpus[id], vcpu);
-	if (id >= vm->max_vcpu_id)
+	if (id >= vm->max_vcpu_id) {
+		/* Pairs with keel_vm_next_vcpu(). */
 		smp_store_release(&vm->max_vcpu_id, id + 1);
+	}
 	fd_install(fd, file);
 	return fd;
 fail:

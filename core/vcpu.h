@@ -69,7 +69,7 @@ struct keel_vcpu {
 	struct keel_lapic *lapic;	/* constant; NULL without irqchip */
 	void *arch;			/* the back end's */
 	struct keel_vcpu_stats stats;	/* owner writes */
-	u8 cr8;				/* owner: TPR[7:4]; kept by the back end at exit and entry */
+	u8 cr8;				/* owner: TPR[7:4]; the back end moves it */
 	u8 mp_state;			/* owner: KEEL_MP_* */
 	bool dr_live;			/* owner: the guest has the debug registers for itself */
 	bool irq_window;		/* owner: an IRQ window is open */
@@ -95,7 +95,7 @@ struct keel_vcpu {
 	u64 xcr0;			/* owner: the guest's XCR0 */
 	u64 host_xcr0;			/* constant */
 	u64 host_xss;			/* constant: not 0 only where the host uses such state */
-	u64 entry_xcr0;			/* owner: XCR0 to enter with: the guest's once it has OSXSAVE */
+	u64 entry_xcr0;			/* owner: the guest's once it has OSXSAVE */
 	u64 tsc_aux, host_tsc_aux;	/* owner */
 	u64 tsc_adjust;			/* owner */
 	u64 spec_ctrl;			/* owner */
@@ -177,7 +177,7 @@ int keel_vcpu_run(struct keel_vcpu *vcpu);
 int keel_vcpu_inject(struct keel_vcpu *vcpu, const struct keel_inject *arg);
 int keel_vcpu_translate(struct keel_vcpu *vcpu, struct keel_translate *arg);
 
-/* [owner] queue an exception for the next entry; merges to #DF or a triple fault as the CPU would */
+/* [owner] an exception for the next entry; two become #DF or a triple fault as in a CPU */
 void keel_queue_exception(struct keel_vcpu *vcpu, u8 vector, bool has_error, u32 error, u64 cr2);
 /* [owner] #DB of a single step that Keel's own emulation stood in for */
 void keel_queue_step_trap(struct keel_vcpu *vcpu);

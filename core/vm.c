@@ -50,7 +50,6 @@ static struct keel_vm *vm_alloc(u64 features)
 	vm->tsc_offset = -rdtsc_ordered();
 	vm->mm = current->mm;
 	mmgrab(vm->mm);
-	keel_run_setup();
 	keel_account(sizeof(*vm));
 	atomic_long_inc(&keel_nr_vms);
 	return vm;
@@ -58,7 +57,6 @@ static struct keel_vm *vm_alloc(u64 features)
 
 static void vm_free(struct keel_vm *vm)
 {
-	keel_run_teardown();
 	mmdrop(vm->mm);
 	mutex_destroy(&vm->lock);
 	kfree(vm);

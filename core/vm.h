@@ -76,21 +76,35 @@ int keel_vm_resume(struct keel_vm *vm);
 
 /* Any context: a broken invariant.  Warns once, makes every call -EIO, stops vCPUs. */
 void keel_vm_bugged(struct keel_vm *vm, const char *what);
-#define KEEL_BUG_ON(cond, vm) \
-	({ bool __bug = (cond); if (unlikely(__bug)) keel_vm_bugged(vm, #cond); unlikely(__bug); })
-
 static inline struct keel_vcpu *keel_vm_vcpu(struct keel_vm *vm, u32 id)
 {
+	/* Pairs with the release that publishes a vCPU: it is complete. */
 	return id < KEEL_MAX_VCPUS ? smp_load_acquire(&vm->vcpus[id]) : NULL;
 }
 
-#define keel_for_each_vcpu(i, v, vm) \
-	for ((i) = 0; (i) < smp_load_acquire(&(vm)->max_vcpu_id); (i)++) \
-		if (((v) = keel_vm_vcpu(vm, i)) != NULL)
+/* The first vCPU with an id of at least *@id, or NULL; *@id becomes its id. */
+static inline struct keel_vcpu *keel_vm_next_vcpu(struct keel_vm *vm, u32 *id)
+{
+	/* Pairs with the release of a higher end: what is below it is published. */
+	u32 end = smp_load_acquire(&vm->max_vcpu_id);
+	struct keel_vcpu *vcpu;
+
+	for (; *id < end; (*id)++) {
+		vcpu = keel_vm_vcpu(vm, *id);
+		if (vcpu)
+			return vcpu;
+	}
+	return NULL;
+}
+
+#define keel_for_each_vcpu(i, v, vm)				\
+	for (i = 0, v = keel_vm_next_vcpu(vm, &i); v;		\
+	     i++, v = keel_vm_next_vcpu(vm, &i))
 
 /* Time.  Any context. */
 u64 keel_guest_tsc(struct keel_vm *vm);			/* ticks now (frozen while paused) */
-void keel_vm_set_tsc(struct keel_vm *vm, u64 tsc);	/* [task, takes vm->lock] every vCPU follows */
+/* [task, takes vm->lock] every vCPU follows */
+void keel_vm_set_tsc(struct keel_vm *vm, u64 tsc);
 u64 keel_tsc_to_ns(u64 ticks);				/* saturates at S64_MAX */
 
 #endif /* KEEL_CORE_VM_H */

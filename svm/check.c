@@ -38,12 +38,14 @@ static bool svm_long_no_pe(const struct svm_vmcb *b)
 
 static bool svm_cs_l_and_d(const struct svm_vmcb *b)
 {
-	return svm_long_pg(b) && (b->save.cs.attr & (SVM_ATTR_L | SVM_ATTR_DB)) == (SVM_ATTR_L | SVM_ATTR_DB);
+	return svm_long_pg(b) && (b->save.cs.attr & SVM_ATTR_L) && (b->save.cs.attr & SVM_ATTR_DB);
 }
 
 static bool svm_cr3_reserved(const struct svm_vmcb *b)
 {
-	return svm_long_pg(b) && (b->save.cr3 & ~GENMASK_ULL(63, 52)) >> boot_cpu_data.x86_phys_bits;
+	u64 address = b->save.cr3 & ~GENMASK_ULL(63, 52);
+
+	return svm_long_pg(b) && address >> boot_cpu_data.x86_phys_bits;
 }
 
 static bool svm_no_vmrun(const struct svm_vmcb *b)

@@ -43,7 +43,8 @@ static void svm_get_cs(struct keel_vcpu *vcpu, const struct svm_save *s)
 	svm_get_seg(&vcpu->sregs.seg[KEEL_SREG_CS], &s->cs);
 	svm_get_seg(ss, &s->ss);
 	/* The privilege level is a field of its own; SS.DPL may be stale in real mode. */
-	ss->attr = (ss->attr & ~(3U << KEEL_ATTR_DPL_SHIFT)) | ((s->cpl & 3) << KEEL_ATTR_DPL_SHIFT);
+	ss->attr &= ~(3U << KEEL_ATTR_DPL_SHIFT);
+	ss->attr |= (s->cpl & 3) << KEEL_ATTR_DPL_SHIFT;
 }
 
 static void svm_set_cs(struct keel_vcpu *vcpu, struct svm_save *s)
@@ -152,8 +153,10 @@ void svm_state_get(struct keel_vcpu *vcpu, u32 groups)
 			svm_get_seg(&vcpu->sregs.seg[svm_segs[i].seg],
 				    (void *)s + svm_segs[i].offset);
 	if (groups & KEEL_CG_DTABLE) {
-		vcpu->sregs.gdt = (struct keel_dtable){ .base = s->gdtr.base, .limit = s->gdtr.limit };
-		vcpu->sregs.idt = (struct keel_dtable){ .base = s->idtr.base, .limit = s->idtr.limit };
+		vcpu->sregs.gdt.base = s->gdtr.base;
+		vcpu->sregs.gdt.limit = s->gdtr.limit;
+		vcpu->sregs.idt.base = s->idtr.base;
+		vcpu->sregs.idt.limit = s->idtr.limit;
 	}
 	if (groups & KEEL_CG_DEBUG) {
 		vcpu->dr6 = s->dr6;

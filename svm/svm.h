@@ -87,7 +87,7 @@
 #define SVM_TLB_FLUSH_ALL	1
 #define SVM_TLB_FLUSH_ASID	3
 
-/* ---- exit codes ------------------------------------------------------------------- */
+/* ---- exit codes ------------------------------------------------------------------ */
 
 #define SVM_X_CR_READ		0x00
 #define SVM_X_CR_WRITE		0x10
@@ -143,7 +143,7 @@
 #define SVM_IO_SIZE_SHIFT	4
 #define SVM_IO_PORT_SHIFT	16
 
-/* ---- the control block --------------------------------------------------------------- */
+/* ---- the control block ----------------------------------------------------------- */
 
 /* Attributes as the VMCB packs them: descriptor bits 40-47 and 52-55. */
 #define SVM_ATTR_L	BIT(9)
@@ -253,7 +253,7 @@ static_assert(offsetof(struct svm_vmcb, save.rax) == 0x5f8);
 static_assert(offsetof(struct svm_vmcb, save.cr2) == 0x640);
 static_assert(offsetof(struct svm_vmcb, save.pat) == 0x668);
 
-/* ---- a vCPU, a CPU ------------------------------------------------------------------------ */
+/* ---- a vCPU, a CPU --------------------------------------------------------------- */
 
 /* What enter.S needs, in the order in which it reads it; offsets stand there too. */
 struct svm_switch {

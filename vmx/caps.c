@@ -119,9 +119,10 @@ static int vmx_choose(u32 *words, u32 *caps, struct keel_report *report)
 		} else if (c->required) {
 			missing++;
 		}
-		if (!there || !c->required)
-			keel_report(report, "%s: %s\n",
-				    there ? "present" : c->required ? "missing" : "absent", c->name);
+		if (!there && c->required)
+			keel_report(report, "missing: %s\n", c->name);
+		else if (!c->required)
+			keel_report(report, "%s: %s\n", there ? "present" : "absent", c->name);
 	}
 	return missing;
 }

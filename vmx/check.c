@@ -329,7 +329,7 @@ static const struct {
 	{ bad_activity, "the activity state is not active" },
 };
 
-/* ---- controls: the instruction itself fails ---------------------------------------------- */
+/* ---- controls: the instruction itself fails -------------------------------------- */
 
 static bool bad_tpr_threshold(const struct vmx_vcpu *vmx)
 {
@@ -340,7 +340,8 @@ static bool bad_tpr_threshold(const struct vmx_vcpu *vmx)
 static bool bad_event(const struct vmx_vcpu *vmx)
 {
 	const u32 with_error = BIT(8) | BIT(10) | BIT(11) | BIT(12) | BIT(13) | BIT(14) | BIT(17);
-	u32 event = vmx_read(VMX_ENTRY_EVENT), type = event & VMX_EV_TYPE_MASK, vector = event & 0xff;
+	u32 event = vmx_read(VMX_ENTRY_EVENT);
+	u32 type = event & VMX_EV_TYPE_MASK, vector = event & 0xff;
 	bool error = type == VMX_EV_EXCEPTION && vector < 32 && (with_error & BIT(vector)) &&
 		     (vmx_read(VMX_GUEST_CR0) & X86_CR0_PE);
 

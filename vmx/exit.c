@@ -24,7 +24,7 @@
 
 typedef void (*vmx_decode_fn)(struct keel_vcpu *vcpu, struct keel_exit *exit);
 
-/* ---- decoding --------------------------------------------------------------------------- */
+/* ---- decoding -------------------------------------------------------------------- */
 
 /* #DB exits before the CPU has told the guest: DR6 is ours to fill in. */
 static void vmx_debug_trap(struct keel_vcpu *vcpu)
@@ -173,7 +173,7 @@ static void vmx_entry_failed(struct keel_vcpu *vcpu, struct keel_exit *exit, u32
 	exit->entry.name = vmx_check(vcpu, reason, &exit->entry.rule);
 }
 
-/* ---- entering ------------------------------------------------------------------------------- */
+/* ---- entering -------------------------------------------------------------------- */
 
 /* The host's CR3 and CR4 change with the thread, not with every entry. */
 static void vmx_before_entry(struct keel_vcpu *vcpu, struct vmx_vcpu *vmx)

@@ -16,7 +16,7 @@
 #include <asm/segment.h>
 #include "vmx/vmx.h"
 
-/* ---- which CPU has the VMCS ----------------------------------------------------------- */
+/* ---- which CPU has the VMCS ------------------------------------------------------ */
 
 /* [cpu] */
 static void vmx_detach(void *arg)
@@ -97,7 +97,7 @@ void vmx_access_end(struct vmx_vcpu *vmx)
 	put_cpu();
 }
 
-/* ---- the host's thread around it ------------------------------------------------------- */
+/* ---- the host's thread around it ------------------------------------------------- */
 
 /* Selectors of a 64-bit thread are null, mostly; an exit loads null. */
 static void vmx_save_host_segments(struct vmx_vcpu *vmx)

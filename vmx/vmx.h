@@ -183,7 +183,7 @@
 
 #define VMX_PENDING_DEBUG_BS		BIT(14)
 
-/* ---- exit reasons ------------------------------------------------------------------- */
+/* ---- exit reasons ---------------------------------------------------------------- */
 
 #define VMX_X_EXCEPTION_NMI	0
 #define VMX_X_INTR		1
@@ -247,7 +247,7 @@
 #define VMX_CR_FROM		1
 #define VMX_CR_GPR_SHIFT	8
 
-/* ---- a vCPU, a CPU --------------------------------------------------------------------- */
+/* ---- a vCPU, a CPU --------------------------------------------------------------- */
 
 /* What enter.S needs; offsets stand there too. */
 struct vmx_switch {
@@ -284,7 +284,7 @@ struct vmx_vcpu {
 	u32 exceptions;			/* VMX_EXCEPTION_BITMAP */
 	u32 tpr_threshold;
 	u64 host_cr3, host_cr4;
-	u32 shadow;			/* VMX_GUEST_SHADOW after the last exit, when @shadow_valid */
+	u32 shadow;			/* VMX_GUEST_SHADOW, when @shadow_valid */
 	bool shadow_valid;
 	bool event;			/* an event stands in VMX_ENTRY_EVENT */
 	u32 event_info, event_error;
@@ -325,7 +325,7 @@ static inline struct vmx_vcpu *to_vmx(struct keel_vcpu *vcpu)
 	return vcpu->arch;
 }
 
-/* ---- instructions --------------------------------------------------------------------------- */
+/* ---- instructions ---------------------------------------------------------------- */
 
 /*
  * A fault means that VMX was switched off under us, which only an emergency

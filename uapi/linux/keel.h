@@ -500,7 +500,7 @@ struct keel_run {
 
 /* KEEL_KICK takes no argument: makes the running or next RUN return KICKED. */
 
-#define KEEL_INJECT_IRQ		1	/* without in-kernel LAPIC; waits until the guest can take it */
+#define KEEL_INJECT_IRQ		1	/* without in-kernel LAPIC; waits for the guest */
 #define KEEL_INJECT_NMI		2
 #define KEEL_INJECT_EXCEPTION	3
 
