@@ -6,9 +6,21 @@
 #include <errno.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include "host.h"
 #include "libkeel.h"
 
-static struct vm *machine(u32 flags, unsigned int cpus)
+/*
+ * QEMU's VMRUN leaves the vector that it has injected in the CPU's
+ * exception_index; a request to leave the loop that runs the CPU, as they come
+ * where several CPUs share a thread or flush each other's TLB, delivers it a
+ * second time. Numbers of interrupts mean nothing there.
+ */
+static bool host_doubles_interrupts(void)
+{
+	return host_is_tcg() && host_nr_cpus() > 1;
+}
+
+static struct vm *any_machine(u32 flags, unsigned int cpus)
 {
 	struct vm *vm = vm_new(flags);
 	struct keel_info info;
@@ -18,7 +30,16 @@ static struct vm *machine(u32 flags, unsigned int cpus)
 	for (i = 0; i < cpus; i++)
 		vcpu_new(vm, i);
 	*(u64 *)GP(vm, tsc_khz) = info.tsc_khz;
+	*(u64 *)GP(vm, may_double) = host_doubles_interrupts();
 	return vm;
+}
+
+/* For those that count. */
+static struct vm *machine(u32 flags, unsigned int cpus)
+{
+	if (host_doubles_interrupts())
+		ktap_skip("QEMU with several CPUs may deliver an interrupt twice");
+	return any_machine(flags, cpus);
 }
 
 static void need(u64 feature, const char *name)
@@ -147,7 +168,7 @@ TEST(nmi_waits_for_iret)
 
 TEST(nmi_wakes_a_halted_cpu)
 {
-	struct vm *vm = machine(VM_IRQCHIP, 1);
+	struct vm *vm = any_machine(VM_IRQCHIP, 1);
 	struct vcpu *v = &vm->vcpu[0];
 	struct vcpu_thread *t;
 	int i;
@@ -174,7 +195,7 @@ static void irqfd(struct vm *vm, int fd, u32 gsi, u32 flags, int resample)
 
 TEST(irqfd_wakes_a_halted_cpu)
 {
-	struct vm *vm = machine(VM_IRQCHIP, 1);
+	struct vm *vm = any_machine(VM_IRQCHIP, 1);
 	struct vcpu *v = &vm->vcpu[0];
 	struct vcpu_thread *t;
 	int fd = eventfd(0, 0);
@@ -194,7 +215,7 @@ TEST(irqfd_wakes_a_halted_cpu)
 
 TEST(irqfd_before_it_is_assigned)
 {
-	struct vm *vm = machine(VM_IRQCHIP, 1);
+	struct vm *vm = any_machine(VM_IRQCHIP, 1);
 	struct vcpu *v = &vm->vcpu[0];
 	int fd = eventfd(1, 0);
 
@@ -267,7 +288,7 @@ TEST(interrupt_waits_for_the_window)
 
 static void smp(u64 fn, unsigned int cpus)
 {
-	struct vm *vm = machine(VM_IRQCHIP, cpus);
+	struct vm *vm = any_machine(VM_IRQCHIP, cpus);
 	struct vcpu_thread *t[GUEST_MAX_CPUS];
 	unsigned int i;
 

@@ -5,7 +5,9 @@
  */
 #include "lib/guest/guest.h"
 
-u64 tsc_khz;		/* set by the host side */
+/* Set by the host side */
+u64 tsc_khz;
+u64 may_double;		/* an interrupt may be delivered twice: at least, not exactly */
 static u64 order[16], nr_order;
 
 static void setup(bool x2)
@@ -521,6 +523,14 @@ static u64 total(u8 vector)
 	return __atomic_load_n(&guest_irqs[vector], __ATOMIC_SEQ_CST);
 }
 
+/* @n interrupts of @vector have come; waits for them. */
+static void expect_total(u8 vector, u64 n)
+{
+	GUEST_ASSERT(SPIN_UNTIL(total(vector) >= n, tsc_khz, 20000));
+	if (!may_double)
+		GUEST_ASSERT_EQ(total(vector), n);
+}
+
 static void atomic_irq(struct guest_frame *f)
 {
 	__atomic_fetch_add(&guest_irqs[f->vector], 1, __ATOMIC_SEQ_CST);
@@ -539,19 +549,19 @@ void smp(u64 cpus)
 	/* To each by its ID, to all but this one, to all. */
 	for (i = 1; i < cpus; i++)
 		apic_ipi(i, 0x70);
-	GUEST_ASSERT(SPIN_UNTIL(total(0x70) == cpus - 1, tsc_khz, 20000));
+	expect_total(0x70, cpus - 1);
 	apic_write(APIC_ICR, 0xc0000 | 0x71);
-	GUEST_ASSERT(SPIN_UNTIL(total(0x71) == cpus - 1, tsc_khz, 20000));
+	expect_total(0x71, cpus - 1);
 	sti();
 	apic_write(APIC_ICR, 0x80000 | 0x71);
-	GUEST_ASSERT(SPIN_UNTIL(total(0x71) == 2 * cpus - 1, tsc_khz, 20000));
+	expect_total(0x71, 2 * cpus - 1);
 	cli();
 	/* Many, one after the other. */
 	for (i = 0; i < 50; i++) {
 		u64 before = total(0x70);
 
 		apic_ipi(1, 0x70);
-		GUEST_ASSERT(SPIN_UNTIL(total(0x70) == before + 1, tsc_khz, 20000));
+		expect_total(0x70, before + 1);
 	}
 	ap_stop = 1;
 	apic_write(APIC_ICR, 0xc0000 | 0x70);
@@ -570,7 +580,7 @@ void smp_logical(u64 cpus)
 	GUEST_ASSERT_EQ(total(0x72), 0);
 	apic_ipi(1, 0x800 | 0x72);
 	sti_nop_cli();
-	GUEST_ASSERT_EQ(total(0x72), 1);
+	expect_total(0x72, 1);
 	ap_stop = 1;
 	apic_write(APIC_ICR, 0xc0000 | 0x72);
 }

@@ -314,6 +314,23 @@ static void guest_faulted(struct vcpu *v)
 	ktap_end();
 }
 
+/* What the kernel counted: tells a lost event from one that was never sent. */
+static void note_counters(struct vcpu *v)
+{
+	static const char * const names[] = {
+		"entries", "irqs_injected", "exceptions_injected", "exit_interrupt",
+		"exit_irq_window", "exit_stage2",
+	};
+	unsigned int i;
+	u64 val;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		val = vm_stat(v->vm, 0, names[i]);
+		if (val != ~0ULL)
+			ktap_note("%s %llu", names[i], val);
+	}
+}
+
 /* RUN_*, or 0: the host side has dealt with it. */
 static u32 guest_called(struct vcpu *v)
 {
@@ -329,6 +346,7 @@ static u32 guest_called(struct vcpu *v)
 		val = (const u64 *)guest_string(vm, v->arg[3]);
 		ktap_fail(guest_string(vm, v->arg[0]), v->arg[1], "guest: %s: %#llx, %#llx",
 			  guest_string(vm, v->arg[2]), val[0], val[1]);
+		note_counters(v);
 		ktap_end();
 	case GUEST_CALL_NOTE:
 		ktap_note("guest: %s: %#llx", guest_string(vm, v->arg[0]), v->arg[1]);

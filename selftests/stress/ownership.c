@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Who has the CPUs: Keel and the real KVM in both orders, on kernels whose KVM
+ * takes them with its first VM (6.1) or when it is loaded (6.12). Each gets a
+ * clean refusal, and what it needs once the other is gone.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include "host.h"
+#include "libkeel.h"
+
+#define MODULES	"/lib/kvm/"
+
+static bool intel(void)
+{
+	struct keel_info info;
+
+	keel_info(&info);
+	return info.vendor == KEEL_VENDOR_INTEL;
+}
+
+static const char *vendor(void)
+{
+	return intel() ? "kvm_intel" : "kvm_amd";
+}
+
+/* 0 or -errno of the vendor's module. */
+static int load_kvm(const char *params)
+{
+	int ret;
+
+	host_insmod(MODULES "irqbypass.ko", "");
+	ret = host_insmod(MODULES "kvm.ko", params);
+	if (ret == -ENOENT)
+		ktap_skip("no " MODULES "kvm.ko here");
+	REQUIRE(!ret || ret == -EEXIST, "kvm.ko: %s", strerror(-ret));
+	return host_insmod(intel() ? MODULES "kvm-intel.ko" : MODULES "kvm-amd.ko", "");
+}
+
+static int unload_kvm(void)
+{
+	int ret = host_rmmod(vendor());
+
+	host_rmmod("kvm");
+	host_rmmod("irqbypass");
+	return ret;
+}
+
+/* A KVM VM that has taken the CPUs: its fd, or -errno. */
+static int kvm_vm(void)
+{
+	int dev = open("/dev/kvm", O_RDWR | O_CLOEXEC), fd;
+
+	if (dev < 0)
+		return -errno;
+	fd = ioctl(dev, KVM_CREATE_VM, 0);
+	if (fd < 0)
+		fd = -errno;
+	close(dev);
+	return fd;
+}
+
+/* KVM that holds the CPUs from the moment it is loaded. */
+static bool kvm_holds_at_load(void)
+{
+	char buf[8];
+
+	return host_read("/sys/module/kvm/parameters/enable_virt_at_load", buf,
+			 sizeof(buf))[0] == 'Y';
+}
+
+static int create(u32 *reason)
+{
+	struct keel_create_vm arg = {};
+	int fd = kcall_sized(keel_dev(), KEEL_CREATE_VM, &arg);
+
+	*reason = arg.busy_reason;
+	return fd;
+}
+
+static void keel_works(void)
+{
+	struct vm *vm = vm_new(0);
+	struct vcpu *v = vcpu_new(vm, 0);
+
+	vm->ram[0x1000] = 0xf4;
+	guest_real(v, 0x1000, 0);
+	vcpu_expect(v, KEEL_EXIT_HLT);
+	vm_free(vm);
+}
+
+static void kvm_works(void)
+{
+	int fd = kvm_vm();
+
+	CHECK(fd >= 0, "KVM_CREATE_VM: %s", strerror(-fd));
+	close(fd);
+}
+
+TEST(keel_then_kvm)
+{
+	struct vm *vm = vm_new(0);
+	struct vcpu *v = vcpu_new(vm, 0);
+	int ret, fd;
+
+	host_log_start();
+	ret = load_kvm("");
+	/* The usual answer: it is not even let in. */
+	CHECK(ret == -EBUSY || ret == 0, "%s: %s", vendor(), strerror(-ret));
+	if (!ret) {
+		fd = kvm_vm();
+		CHECK(fd < 0, "two owners of one CPU");
+		close(fd);
+	} else {
+		CHECK(host_log_has("is refused while Keel holds the CPUs"));
+	}
+	/* Keel did not notice. */
+	vm->ram[0x1000] = 0xf4;
+	guest_real(v, 0x1000, 0);
+	vcpu_expect(v, KEEL_EXIT_HLT);
+	vm_free(vm);
+
+	/* And now it is KVM's turn. */
+	if (ret)
+		REQUIRE_EQ(load_kvm(""), 0);
+	kvm_works();
+	CHECK_EQ(unload_kvm(), 0);
+	keel_works();
+}
+
+TEST(kvm_then_keel)
+{
+	struct keel_info info;
+	u32 reason;
+	int fd, ret;
+
+	REQUIRE_EQ(load_kvm(""), 0);
+	fd = kvm_vm();
+	REQUIRE(fd >= 0, "KVM_CREATE_VM: %s", strerror(-fd));
+	host_log_start();
+	ret = create(&reason);
+	CHECK_EQ(ret, -EBUSY);
+	CHECK_EQ(reason, KEEL_BUSY_KVM);
+	CHECK(host_log_has(vendor()), "no line in the log names the holder");
+	keel_info(&info);
+	CHECK_EQ(info.nr_vms, 0);
+	/* KVM did not notice. */
+	kvm_works();
+	close(fd);
+	CHECK_EQ(unload_kvm(), 0);
+	keel_works();
+}
+
+TEST(idle_kvm)
+{
+	u32 reason;
+	bool holds;
+	int fd;
+
+	REQUIRE_EQ(load_kvm(""), 0);
+	holds = kvm_holds_at_load();
+	fd = create(&reason);
+	if (holds) {
+		CHECK_EQ(fd, -EBUSY);
+		CHECK_EQ(reason, KEEL_BUSY_KVM);
+	} else {
+		CHECK(fd >= 0, "%s", strerror(-fd));
+		CHECK_EQ(kvm_vm(), -EBUSY);
+		close(fd);
+		WAIT_FOR(1000, (fd = kvm_vm()) >= 0);
+		CHECK(fd >= 0, "KVM_CREATE_VM after Keel: %s", strerror(-fd));
+		close(fd);
+	}
+	CHECK_EQ(unload_kvm(), 0);
+	keel_works();
+}
+
+/* Ten hand-overs: whatever one sets, it takes back. */
+TEST(back_and_forth)
+{
+	int i;
+
+	for (i = 0; i < 5; i++) {
+		keel_works();
+		REQUIRE_EQ(load_kvm(""), 0);
+		kvm_works();
+		REQUIRE_EQ(unload_kvm(), 0);
+	}
+	keel_works();
+}
