@@ -22,6 +22,12 @@
 /* Requests that the entry loop serves without leaving it. */
 #define LOOP_REQUESTS	BIT(KEEL_REQ_EVENT)
 
+/*
+ * Exits in a row with interrupts off.  A host interrupt ends the guest by itself;
+ * this bounds what a CPU that is late with it can do to the host.
+ */
+#define LOOP_EXITS	64
+
 #define DR7_ENABLED	0xffULL		/* the L and G bits of the four breakpoints */
 
 /* ---- the vCPU on a CPU ----------------------------------------------------------- */
@@ -212,6 +218,7 @@ static bool run_prepare(struct keel_vcpu *vcpu)
 static int run_guest(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
 	const struct keel_exit_row *row;
+	unsigned int left = LOOP_EXITS;
 	int next;
 
 	preempt_disable();
@@ -246,7 +253,7 @@ static int run_guest(struct keel_vcpu *vcpu, struct keel_exit *exit)
 		next = KEEL_NEXT_SLOW;
 		if (row->fast_any || (row->fast && exit->insn_len))
 			next = row->handle(vcpu, exit);
-		if (next != KEEL_NEXT_ENTER)
+		if (next != KEEL_NEXT_ENTER || !--left)
 			break;
 	}
 	/* What waits (the interrupt that ended the guest, the tick) is the guest's time. */

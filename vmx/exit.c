@@ -141,6 +141,7 @@ static const struct {
 	[VMX_X_TPR_THRESHOLD] = { KEEL_X_NONE, false, vmx_decode_tpr },
 	[VMX_X_EPT_VIOLATION] = { KEEL_X_STAGE2, false, vmx_decode_ept },
 	[VMX_X_INVEPT] = { KEEL_X_UNDEFINED },
+	[VMX_X_TIMER] = { KEEL_X_INTR },
 	[VMX_X_INVVPID] = { KEEL_X_UNDEFINED },
 	[VMX_X_WBINVD] = { KEEL_X_CACHE, true },
 	[VMX_X_XSETBV] = { KEEL_X_XSETBV, true },

@@ -71,6 +71,7 @@
 #define VMX_GUEST_SHADOW		0x4824	/* interruptibility state */
 #define VMX_GUEST_ACTIVITY		0x4826
 #define VMX_GUEST_SYSENTER_CS		0x482a
+#define VMX_TIMER_VALUE			0x482e
 #define VMX_HOST_SYSENTER_CS		0x4c00
 /* natural width */
 #define VMX_CR0_MASK			0x6000
@@ -109,6 +110,7 @@
 #define VMX_PIN_INTR			BIT(0)
 #define VMX_PIN_NMI			BIT(3)
 #define VMX_PIN_VNMI			BIT(5)
+#define VMX_PIN_TIMER			BIT(6)
 
 #define VMX_PROC_IRQ_WINDOW		BIT(2)
 #define VMX_PROC_TSC_OFFSET		BIT(3)
@@ -217,6 +219,7 @@
 #define VMX_X_EPT_VIOLATION	48
 #define VMX_X_EPT_MISCONFIG	49
 #define VMX_X_INVEPT		50
+#define VMX_X_TIMER		52
 #define VMX_X_INVVPID		53
 #define VMX_X_WBINVD		54
 #define VMX_X_XSETBV		55
@@ -315,6 +318,7 @@ struct vmx_globals {
 	u32 caps;				/* KEEL_CAP_* */
 	struct page *msr_bitmap;
 	bool flush_l1d;				/* the CPU has L1TF and the host mitigates */
+	u32 slice;				/* VMX_TIMER_VALUE of every entry */
 	u64 star, lstar, cstar, sfmask;		/* the host's */
 };
 
