@@ -121,7 +121,8 @@ int keel_iobus_remove(struct keel_vm *vm, enum keel_bus bus, struct keel_iodev *
 	}
 	if (at == old->nr)
 		return -ENOENT;
-	new = bus_alloc(nr);
+	/* Without devices it is as it was before the first one. */
+	new = nr ? bus_alloc(nr) : &empty_bus;
 	if (!new) {
 		/* Leaves a hole: what cannot fail in memory's need is to remove a device. */
 		WRITE_ONCE(old->entries[at].dev, NULL);

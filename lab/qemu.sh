@@ -27,7 +27,7 @@ emulator_start()
 	local accel=tcg console=(-chardev stdio,id=command,signal=off)
 	local npt=+npt
 
-	[ "$smp" -eq 1 ] || accel=tcg,thread=multi
+	[ "$smp" -eq 1 ] || accel=tcg,thread=single
 	[ -z "$no_npt" ] || npt=-npt
 	if [ -t 0 ]; then
 		console=(-chardev "stdio,id=command,signal=off,mux=on"
