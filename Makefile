@@ -110,12 +110,12 @@ $(KEEL_BUILD)/host/guest-initrd: lab/guest-initrd lab/lib.sh \
 .PHONY: check
 check:
 	@lab/step "packages" lab/setup
-	+@lab/check 6.1 6.12
+	+@lab/check $(or $(HOSTS),amd/6.1 amd/6.12)
 
 .PHONY: check-debug
 check-debug:
 	@lab/step "packages" lab/setup
-	+@lab/check debug-6.1
+	+@lab/check $(or $(HOSTS),amd/debug-6.1)
 
 .PHONY: demo
 demo:
