@@ -512,6 +512,16 @@ int keel_skip(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	return KEEL_NEXT_ENTER;
 }
 
+/* Long mode looks at more of an address than it translates. */
+static bool canonical(const struct keel_paging *p, u64 gva)
+{
+	u8 shift = p->mode == KEEL_PAGING_5LEVEL ? 7 : 16;
+
+	if (p->mode != KEEL_PAGING_4LEVEL && p->mode != KEEL_PAGING_5LEVEL)
+		return true;
+	return (u64)((s64)(gva << shift) >> shift) == gva;
+}
+
 int keel_vcpu_translate(struct keel_vcpu *vcpu, struct keel_translate *arg)
 {
 	struct keel_paging paging;
@@ -526,7 +536,11 @@ int keel_vcpu_translate(struct keel_vcpu *vcpu, struct keel_translate *arg)
 	if (arg->access & KEEL_ACCESS_EXEC)
 		access |= KEEL_WALK_FETCH;
 	keel_need(vcpu, KEEL_CG_CR);
+	arg->gpa = 0;
+	arg->fault = 0;
 	paging_state(vcpu, &paging);
+	if (!canonical(&paging, arg->gva))
+		return -ENXIO;
 	r = keel_paging_walk(&paging, arg->gva, access, &walk_ops, vcpu, &walk);
 	arg->gpa = r == KEEL_WALK_OK ? walk.gpa : 0;
 	arg->fault = r == KEEL_WALK_FAULT ? walk.error : 0;

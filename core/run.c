@@ -373,7 +373,7 @@ static int run_copy_in(struct keel_vcpu *vcpu)
 	vcpu->run_flags = READ_ONCE(run->flags);
 	vcpu->run_want = READ_ONCE(run->want);
 	if ((vcpu->run_flags & ~KEEL_RUN_IRQ_WINDOW) || (vcpu->run_want & ~KEEL_GROUPS_ALL) ||
-	    (commit & ~KEEL_GROUPS_ALL))
+	    (commit & ~KEEL_GROUPS_ALL) || READ_ONCE(run->reserved_in))
 		return -EINVAL;
 	if (likely(!commit))
 		return 0;
