@@ -127,7 +127,7 @@ static void s2_gather_finish(struct keel_vm *vm, struct s2_gather *g)
 	}
 }
 
-/* ---- hold ------------------------------------------------------------------------- */
+/* ---- hold ------------------------------------------------------------------------ */
 
 /* [write side] */
 static void s2_hold_locked(struct keel_s2 *s2, hva_t start, hva_t end)
@@ -193,7 +193,7 @@ void s2_protect(struct keel_vm *vm, gfn_t first, gfn_t last)
 	s2_gather_finish(vm, &g);
 }
 
-/* ---- the mmu notifier ----------------------------------------------------------------- */
+/* ---- the mmu notifier ------------------------------------------------------------ */
 
 static struct s2_bind *to_bind(struct mmu_notifier *mn)
 {
@@ -412,7 +412,7 @@ static void s2_bind_cut(struct keel_vm *vm)
 	mmu_notifier_put(&bind->mn);
 }
 
-/* ---- life --------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------ */
 
 int s2_init(struct keel_vm *vm, const struct s2_format *format, u8 levels, u8 max_leaf)
 {
