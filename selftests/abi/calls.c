@@ -50,7 +50,7 @@ union arg {
 
 static struct keel_cpuid_entry entries[256];
 static struct keel_mem_op mem_op;
-static u8 records[65536] __attribute__((aligned(8)));
+static u8 records[65536] __aligned(8);
 
 static void fill_cpuid(struct scene *s, union arg *a)
 {
@@ -225,7 +225,7 @@ struct trace {
 	u32 nr_vms, nr_vcpus;
 	u64 kernel_bytes;
 	u32 used[2];
-	u8 state[2][16384] __attribute__((aligned(8)));
+	u8 state[2][16384] __aligned(8);
 };
 
 static void take_trace(struct scene *s, struct trace *t)

@@ -14,7 +14,7 @@
 static struct {
 	u8 bytes[ROOM];
 	u32 used;
-} __attribute__((aligned(8))) set, again;
+} __aligned(8) set, again;
 
 static const u32 vcpu_types[] = {
 	KEEL_REC_REGS, KEEL_REC_SREGS, KEEL_REC_DEBUG, KEEL_REC_MSRS, KEEL_REC_EVENTS,
@@ -100,7 +100,7 @@ TEST(every_record_is_there)
 	for (i = 0; i < ARRAY_SIZE(vcpu_types); i++) {
 		struct keel_rec *rec = find(&set, vcpu_types[i]);
 
-		REQUIRE(rec != NULL, "record %u", vcpu_types[i]);
+		REQUIRE(rec, "record %u", vcpu_types[i]);
 		CHECK_EQ(rec->version, 1);
 		CHECK_EQ(rec->reserved, 0);
 	}
@@ -113,7 +113,7 @@ TEST(every_record_is_there)
 	CHECK_EQ(find(&set, KEEL_REC_MSRS)->len % sizeof(struct keel_rec_msr), 0);
 	get_all(vm->fd, &set);
 	for (i = 0; i < ARRAY_SIZE(vm_types); i++)
-		REQUIRE(find(&set, vm_types[i]) != NULL, "record %#x", vm_types[i]);
+		REQUIRE(find(&set, vm_types[i]), "record %#x", vm_types[i]);
 	vm_free(vm);
 
 	/* Not without the chips. */
@@ -310,8 +310,8 @@ TEST(bad_buffers)
 
 /* ---- bad fields ------------------------------------------------------------------- */
 
-#define FIELD(st, f)	offsetof(struct st, f), sizeof(((struct st *)0)->f)
-#define SEG(n, f)	offsetof(struct keel_sregs, seg[n].f), sizeof(((struct keel_segment *)0)->f)
+#define FIELD(type, st, f, ...) \
+	{ type, offsetof(struct st, f), sizeof(((struct st *)0)->f), __VA_ARGS__ }
 
 /* XSAVE: the legacy region's MXCSR and the header. */
 #define XSAVE_MXCSR	24
@@ -325,62 +325,62 @@ struct bad_field {
 };
 
 static const struct bad_field bad_fields[] = {
-	{ KEEL_REC_REGS, FIELD(keel_regs, rflags), 0 },
-	{ KEEL_REC_REGS, FIELD(keel_regs, rflags), 1ULL << 63 | 2 },
-	{ KEEL_REC_REGS, FIELD(keel_regs, rflags), 1 << 22 | 2 },
-	{ KEEL_REC_SREGS, FIELD(keel_sregs, cr0), 0x80000000, },
-	{ KEEL_REC_SREGS, FIELD(keel_sregs, cr0), 1ULL << 32 },
-	{ KEEL_REC_SREGS, FIELD(keel_sregs, cr0), 1ULL << 29 },
-	{ KEEL_REC_SREGS, FIELD(keel_sregs, cr4), 1ULL << 13 },
-	{ KEEL_REC_SREGS, FIELD(keel_sregs, cr4), 1ULL << 40 },
-	{ KEEL_REC_SREGS, FIELD(keel_sregs, cr4), 1ULL << 17 },
-	{ KEEL_REC_SREGS, FIELD(keel_sregs, cr3), 1ULL << 62 },
-	{ KEEL_REC_SREGS, FIELD(keel_sregs, cr8), 16 },
-	{ KEEL_REC_SREGS, FIELD(keel_sregs, efer), 1 << 10 },
-	{ KEEL_REC_SREGS, FIELD(keel_sregs, efer), 1 << 12 },
-	{ KEEL_REC_SREGS, FIELD(keel_sregs, efer), 1 << 9 },
-	{ KEEL_REC_SREGS, FIELD(keel_sregs, xcr0), 0xff00 },
-	{ KEEL_REC_SREGS, FIELD(keel_sregs, xcr0), 1ULL << 63 | 1 },
-	{ KEEL_REC_SREGS, FIELD(keel_sregs, apic_base), ~0ULL },
-	{ KEEL_REC_SREGS, SEG(KEEL_SREG_CS, attr), 0x0f93, 14 },
-	{ KEEL_REC_SREGS, SEG(KEEL_SREG_DS, attr), 0x0100, 14 },
-	{ KEEL_REC_SREGS, FIELD(keel_sregs, gdt.limit), 0x10000, 8 },
-	{ KEEL_REC_SREGS, FIELD(keel_sregs, idt.limit), 0x10000, 8 },
-	{ KEEL_REC_SREGS, FIELD(keel_sregs, gdt.reserved), 1, 12 },
-	{ KEEL_REC_SREGS, FIELD(keel_sregs, idt.reserved), 1, 12 },
-	{ KEEL_REC_DEBUG, FIELD(keel_rec_debug, dr6), 1ULL << 32 },
-	{ KEEL_REC_DEBUG, FIELD(keel_rec_debug, dr7), 1ULL << 32 },
-	{ KEEL_REC_DEBUG, FIELD(keel_rec_debug, dr7), 1 << 13 },
-	{ KEEL_REC_DEBUG, FIELD(keel_rec_debug, dr[2]), 0x8000000000000000 },
-	{ KEEL_REC_MSRS, FIELD(keel_rec_msr, index), 0x12345678 },
-	{ KEEL_REC_MSRS, FIELD(keel_rec_msr, reserved), 1, 4 },
-	{ KEEL_REC_EVENTS, FIELD(keel_rec_events, exc_pending), 2 },
-	{ KEEL_REC_EVENTS, FIELD(keel_rec_events, irq_injected), 2 },
-	{ KEEL_REC_EVENTS, FIELD(keel_rec_events, irq_soft), 1 },
-	{ KEEL_REC_EVENTS, FIELD(keel_rec_events, nmi_injected), 2 },
-	{ KEEL_REC_EVENTS, FIELD(keel_rec_events, nmi_pending), 3 },
-	{ KEEL_REC_EVENTS, FIELD(keel_rec_events, nmi_masked), 2 },
-	{ KEEL_REC_EVENTS, FIELD(keel_rec_events, shadow), 4 },
-	{ KEEL_REC_EVENTS, FIELD(keel_rec_events, mp_state), 4 },
-	{ KEEL_REC_EVENTS, FIELD(keel_rec_events, init_pending), 2 },
+	FIELD(KEEL_REC_REGS, keel_regs, rflags, 0),
+	FIELD(KEEL_REC_REGS, keel_regs, rflags, 1ULL << 63 | 2),
+	FIELD(KEEL_REC_REGS, keel_regs, rflags, 1 << 22 | 2),
+	FIELD(KEEL_REC_SREGS, keel_sregs, cr0, 0x80000000),
+	FIELD(KEEL_REC_SREGS, keel_sregs, cr0, 1ULL << 32),
+	FIELD(KEEL_REC_SREGS, keel_sregs, cr0, 1ULL << 29),
+	FIELD(KEEL_REC_SREGS, keel_sregs, cr4, 1ULL << 13),
+	FIELD(KEEL_REC_SREGS, keel_sregs, cr4, 1ULL << 40),
+	FIELD(KEEL_REC_SREGS, keel_sregs, cr4, 1ULL << 17),
+	FIELD(KEEL_REC_SREGS, keel_sregs, cr3, 1ULL << 62),
+	FIELD(KEEL_REC_SREGS, keel_sregs, cr8, 16),
+	FIELD(KEEL_REC_SREGS, keel_sregs, efer, 1 << 10),
+	FIELD(KEEL_REC_SREGS, keel_sregs, efer, 1 << 12),
+	FIELD(KEEL_REC_SREGS, keel_sregs, efer, 1 << 9),
+	FIELD(KEEL_REC_SREGS, keel_sregs, xcr0, 0xff00),
+	FIELD(KEEL_REC_SREGS, keel_sregs, xcr0, 1ULL << 63 | 1),
+	FIELD(KEEL_REC_SREGS, keel_sregs, apic_base, ~0ULL),
+	FIELD(KEEL_REC_SREGS, keel_sregs, seg[KEEL_SREG_CS].attr, 0x0f93, 14),
+	FIELD(KEEL_REC_SREGS, keel_sregs, seg[KEEL_SREG_DS].attr, 0x0100, 14),
+	FIELD(KEEL_REC_SREGS, keel_sregs, gdt.limit, 0x10000, 8),
+	FIELD(KEEL_REC_SREGS, keel_sregs, idt.limit, 0x10000, 8),
+	FIELD(KEEL_REC_SREGS, keel_sregs, gdt.reserved, 1, 12),
+	FIELD(KEEL_REC_SREGS, keel_sregs, idt.reserved, 1, 12),
+	FIELD(KEEL_REC_DEBUG, keel_rec_debug, dr6, 1ULL << 32),
+	FIELD(KEEL_REC_DEBUG, keel_rec_debug, dr7, 1ULL << 32),
+	FIELD(KEEL_REC_DEBUG, keel_rec_debug, dr7, 1 << 13),
+	FIELD(KEEL_REC_DEBUG, keel_rec_debug, dr[2], 0x8000000000000000),
+	FIELD(KEEL_REC_MSRS, keel_rec_msr, index, 0x12345678),
+	FIELD(KEEL_REC_MSRS, keel_rec_msr, reserved, 1, 4),
+	FIELD(KEEL_REC_EVENTS, keel_rec_events, exc_pending, 2),
+	FIELD(KEEL_REC_EVENTS, keel_rec_events, irq_injected, 2),
+	FIELD(KEEL_REC_EVENTS, keel_rec_events, irq_soft, 1),
+	FIELD(KEEL_REC_EVENTS, keel_rec_events, nmi_injected, 2),
+	FIELD(KEEL_REC_EVENTS, keel_rec_events, nmi_pending, 3),
+	FIELD(KEEL_REC_EVENTS, keel_rec_events, nmi_masked, 2),
+	FIELD(KEEL_REC_EVENTS, keel_rec_events, shadow, 4),
+	FIELD(KEEL_REC_EVENTS, keel_rec_events, mp_state, 4),
+	FIELD(KEEL_REC_EVENTS, keel_rec_events, init_pending, 2),
 	{ KEEL_REC_EVENTS, offsetof(struct keel_rec_events, reserved), 1, 1 },
 	{ KEEL_REC_XSAVE, XSAVE_MXCSR, 4, 0xffff0000 },
 	{ KEEL_REC_XSAVE, XSAVE_BV, 8, 1ULL << 62 },
 	{ KEEL_REC_XSAVE, XSAVE_COMP, 8, 1ULL << 63 },
 	{ KEEL_REC_XSAVE, XSAVE_COMP + 8, 8, 1 },
-	{ KEEL_REC_LAPIC, FIELD(keel_rec_lapic, reserved), 1 },
-	{ KEEL_REC_TSC, FIELD(keel_rec_tsc, host_ns), ~0ULL },
+	FIELD(KEEL_REC_LAPIC, keel_rec_lapic, reserved, 1),
+	FIELD(KEEL_REC_TSC, keel_rec_tsc, host_ns, ~0ULL),
 	{ KEEL_REC_PIC, offsetof(struct keel_rec_pic, chip[0].reserved), 1, 1 },
 	{ KEEL_REC_PIC, offsetof(struct keel_rec_pic, chip[1].reserved), 1, 1 },
 	{ KEEL_REC_PIC, offsetof(struct keel_rec_pic, chip[0].poll), 1, 2 },
 	{ KEEL_REC_PIC, offsetof(struct keel_rec_pic, chip[0].priority_add), 1, 8 },
 	{ KEEL_REC_IOAPIC, offsetof(struct keel_rec_ioapic, redirect[5]), 8, 1ULL << 50 },
-	{ KEEL_REC_IOAPIC, FIELD(keel_rec_ioapic, lines), 1 << 24 },
-	{ KEEL_REC_IOAPIC, FIELD(keel_rec_ioapic, irr), 1 << 24 },
+	FIELD(KEEL_REC_IOAPIC, keel_rec_ioapic, lines, 1 << 24),
+	FIELD(KEEL_REC_IOAPIC, keel_rec_ioapic, irr, 1 << 24),
 	{ KEEL_REC_PIT, offsetof(struct keel_rec_pit, channel[0].mode), 1, 6 },
 	{ KEEL_REC_PIT, offsetof(struct keel_rec_pit, channel[1].bcd), 1, 2 },
 	{ KEEL_REC_PIT, offsetof(struct keel_rec_pit, channel[2].gate), 1, 2 },
-	{ KEEL_REC_PIT, FIELD(keel_rec_pit, speaker), 4 },
+	FIELD(KEEL_REC_PIT, keel_rec_pit, speaker, 4),
 	{ KEEL_REC_PIT, offsetof(struct keel_rec_pit, reserved), 1, 1 },
 };
 

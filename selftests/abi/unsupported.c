@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A host that Keel cannot run on (elsewhere all is skipped): the module loads, says what is missing, and
- * creates no VM.
+ * A host that Keel cannot run on (elsewhere all is skipped): the module loads,
+ * says what is missing, and creates no VM.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -210,7 +210,7 @@ TEST(cpuid_set_refuses)
 	struct vcpu *v;
 
 	leaf1 = (struct keel_cpuid_entry *)cpuid_find(e, nr, 1, 0);
-	REQUIRE(leaf1 != NULL);
+	REQUIRE(leaf1);
 	CHECK_EQ(cpuid_set(vm, e, nr, &bad), 0);
 
 	/* A feature that is not offered: VMX. */
@@ -253,7 +253,7 @@ TEST(cpuid_set_knows_the_features)
 	struct vm *vm = vm_new(0);
 
 	leaf1 = (struct keel_cpuid_entry *)cpuid_find(e, nr, 1, 0);
-	REQUIRE(leaf1 != NULL);
+	REQUIRE(leaf1);
 	if (!(leaf1->ecx & (1 << 21 | 1 << 24)))
 		ktap_skip("the host offers neither x2APIC nor TSC deadline");
 	CHECK_EQ(cpuid_set(vm, e, nr, &bad), -EOPNOTSUPP);
@@ -507,7 +507,7 @@ TEST(run_waits_for_resume)
 	vm_free(vm);
 }
 
-/* ---- statistics ------------------------------------------------------------------------------- */
+/* ---- statistics --------------------------------------------------------------------- */
 
 static bool good_name(const char *name, size_t room)
 {
@@ -521,7 +521,7 @@ static bool good_name(const char *name, size_t room)
 
 TEST(statistics)
 {
-	static char buf[65536] __attribute__((aligned(8)));
+	static char buf[65536] __aligned(8);
 	const struct keel_stats_head *h = (const void *)buf;
 	struct keel_stats_fd arg = {};
 	struct vm *vm = vm_new(0);

@@ -25,7 +25,9 @@ static struct vm *machine(unsigned int cpus)
 static void run_stages(struct vcpu *v)
 {
 	while (guest_run(v) == RUN_SYNC)
-		asm volatile("pcmpeqd %%xmm0, %%xmm0\n\tpxor %%xmm7, %%xmm7\n\tmovdqa %%xmm0, %%xmm15"
+		asm volatile("pcmpeqd %%xmm0, %%xmm0\n\t"
+			     "pxor %%xmm7, %%xmm7\n\t"
+			     "movdqa %%xmm0, %%xmm15"
 			     : : : "xmm0", "xmm7", "xmm15");
 	REQUIRE_EQ(v->run->pio.data, GUEST_CALL_DONE);
 }

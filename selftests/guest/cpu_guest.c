@@ -53,9 +53,12 @@ void count(void)
 
 /* ---- vector registers ----------------------------------------------------------- */
 
-#define XMM(n)	"movdqu 16*" #n "(%0), %%xmm" #n "\n\t"
-#define XMMOUT(n) "movdqu %%xmm" #n ", 16*" #n "(%0)\n\t"
-#define ALL(m)	m(0) m(1) m(2) m(3) m(4) m(5) m(6) m(7) m(8) m(9) m(10) m(11) m(12) m(13) m(14) m(15)
+/* @insn with \\n as the number of each register from 0 to 15. */
+#define ALL(insn)	".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n\t" insn "\n\t.endr\n\t"
+#define XMM_LOAD	ALL("movdqu 16*\\n(%0), %%xmm\\n")
+#define XMM_STORE	ALL("movdqu %%xmm\\n, 16*\\n(%0)")
+#define YMM_LOAD	ALL("vmovdqu 32*\\n(%0), %%ymm\\n")
+#define YMM_STORE	ALL("vmovdqu %%ymm\\n, 32*\\n(%0)")
 
 /* The patterns stay in all registers over many exits; each vCPU has its own. */
 void sse(u64 seed, u64 rounds)
@@ -67,11 +70,11 @@ void sse(u64 seed, u64 rounds)
 
 	for (i = 0; i < 32; i++)
 		in[i] = (seed + 1) * 0x0101010101010101 * (i + 1);
-	asm volatile("fninit\n\tfldcw %1\n\tldmxcsr %2\n\tfld1\n\t" ALL(XMM)
+	asm volatile("fninit\n\tfldcw %1\n\tldmxcsr %2\n\tfld1\n\t" XMM_LOAD
 		     : : "r"(in), "m"(cw), "m"(mxcsr) : "memory");
 	for (; rounds; rounds--) {
 		GUEST_SYNC(1);
-		asm volatile(ALL(XMMOUT) "stmxcsr %1\n\tfnstcw %2"
+		asm volatile(XMM_STORE "stmxcsr %1\n\tfnstcw %2"
 			     : : "r"(out), "m"(got), "m"(cwout) : "memory");
 		for (i = 0; i < 32; i++)
 			GUEST_ASSERT_EQ(out[i], in[i]);
@@ -129,9 +132,6 @@ void xcr0(u64 allowed, u64 refused)
 	GUEST_ASSERT_EQ(r[2] >> 27 & 1, 0);
 }
 
-#define YMM(n)	"vmovdqu 32*" #n "(%0), %%ymm" #n "\n\t"
-#define YMMOUT(n) "vmovdqu %%ymm" #n ", 32*" #n "(%0)\n\t"
-
 void avx(u64 seed, u64 rounds)
 {
 	u64 *in = (u64 *)(GUEST_SCRATCH + seed * 0x1000), *out = in + 128;
@@ -140,10 +140,10 @@ void avx(u64 seed, u64 rounds)
 	GUEST_ASSERT_EQ(xgetbv() & 7, 7);
 	for (i = 0; i < 64; i++)
 		in[i] = (seed + 1) * 0x0101010101010101 * (i + 1);
-	asm volatile(ALL(YMM) : : "r"(in) : "memory");
+	asm volatile(YMM_LOAD : : "r"(in) : "memory");
 	for (; rounds; rounds--) {
 		GUEST_SYNC(1);
-		asm volatile(ALL(YMMOUT) : : "r"(out) : "memory");
+		asm volatile(YMM_STORE : : "r"(out) : "memory");
 		for (i = 0; i < 64; i++)
 			GUEST_ASSERT_EQ(out[i], in[i]);
 	}
@@ -209,7 +209,7 @@ void debug_registers(u64 seed, u64 rounds, u64 armed)
 	GUEST_ASSERT_EQ(hits, 1);
 }
 
-__attribute__((noinline)) static void nop_here(void)
+static noinline void nop_here(void)
 {
 	nop();
 }

@@ -48,9 +48,9 @@ static void skip_int1(struct guest_frame *f)
 
 void software(void)
 {
+	register u64 vector asm("r9");
 	u64 after;
 	u8 zero = 0;
-	register u64 vector asm("r9");
 
 	guest_set_handler(UD_VECTOR, skip_ud2);
 	asm volatile("ud2");

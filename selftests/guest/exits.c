@@ -399,7 +399,8 @@ static void mask_dynamic(u32 leaf, u32 index, u32 r[4])
 		r[3] &= ~(1U << 9);	/* APIC */
 		break;
 	case 0x8000001e:
-		r[0] = r[1] = 0;	/* extended APIC ID */
+		r[0] = 0;		/* extended APIC ID */
+		r[1] = 0;
 		break;
 	}
 }
@@ -423,7 +424,8 @@ TEST(cpuid_is_the_table)
 		mask_dynamic(e[i].leaf, e[i].index, want);
 		mask_dynamic(e[i].leaf, e[i].index, &t[i][2]);
 		for (j = 0; j < 4; j++)
-			CHECK(want[j] == t[i][2 + j], "leaf %#x index %u e%cx: %#x in the table, %#x in the guest",
+			CHECK(want[j] == t[i][2 + j],
+			      "leaf %#x index %u e%cx: %#x in the table, %#x in the guest",
 			      e[i].leaf, e[i].index, "abcd"[j], want[j], t[i][2 + j]);
 	}
 	vm_free(vm);

@@ -209,11 +209,11 @@ void mmio_edge(void)
 /* A copy downwards into a page that is not there: #PF after what came before it. */
 void mmio_fault(void)
 {
+	register u64 vector asm("r9");
 	u64 *entry = (u64 *)(GUEST_TABLES + 0x2000) + (GUEST_SCRATCH >> 21);
 	u64 old = *entry, end = GUEST_SCRATCH + 0x200000, n = 4;
 	const void *src = (void *)(end + 1);
 	void *dst = (void *)(dev + 0x401);
-	register u64 vector asm("r9");
 
 	*(volatile u16 *)end = 0x4241;
 	*entry = 0;
@@ -302,7 +302,7 @@ void cpuid_all(u32 (*table)[6], u64 nr)
 
 void triple_fault(void)
 {
-	struct { u16 limit; u64 base; } __attribute__((packed)) idtr = { 0, 0 };
+	struct { u16 limit; u64 base; } __packed idtr = { 0, 0 };
 
 	asm volatile("lidt %0\n\tint3" : : "m"(idtr));
 }

@@ -31,6 +31,7 @@ static struct vm *any_machine(u32 flags, unsigned int cpus)
 		vcpu_new(vm, i);
 	*(u64 *)GP(vm, tsc_khz) = info.tsc_khz;
 	*(u64 *)GP(vm, may_double) = host_doubles_interrupts();
+	*(u64 *)GP(vm, forgets_shadow) = host_is_tcg();
 	return vm;
 }
 

@@ -315,10 +315,10 @@ static bool have_swap(void)
 {
 	if (!command("grep -q ^/dev/ /proc/swaps"))
 		return true;
-	command("{ insmod /lib/kvm/zsmalloc.ko; insmod /lib/kvm/lzo.ko; insmod /lib/kvm/lzo-rle.ko; "
-		"insmod /lib/kvm/zram.ko; } 2>/dev/null");
-	return !command("{ echo 64M >/sys/block/zram0/disksize && mkswap /dev/zram0 && "
-			"swapon /dev/zram0; } >/dev/null 2>&1");
+	command("cd /lib/kvm && for m in zsmalloc lzo lzo-rle zram; do insmod $m.ko; done 2>&-");
+	if (command("echo 64M 2>/dev/null >/sys/block/zram0/disksize"))
+		return false;
+	return !command("mkswap /dev/zram0 >/dev/null 2>&1 && swapon /dev/zram0");
 }
 
 static u64 resident(void *mem, u64 len)

@@ -31,12 +31,12 @@ static struct ktap_shared {
 
 static struct ktap_test *first, **last = &first;
 
-__attribute__((weak)) const char *ktap_hook_start(void)
+__weak const char *ktap_hook_start(void)
 {
 	return NULL;
 }
 
-__attribute__((weak)) const char *ktap_hook_after(void)
+__weak const char *ktap_hook_after(void)
 {
 	return NULL;
 }

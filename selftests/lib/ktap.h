@@ -8,6 +8,7 @@
 #define KEEL_SELFTESTS_KTAP_H
 
 #include <stdbool.h>
+#include "attrs.h"
 
 #define KTAP_SKIP	4	/* exit status of a program whose tests were all skipped */
 #define KTAP_DEADLINE	60	/* seconds of wall time for one test */
@@ -37,17 +38,17 @@ static void test_##id(void)
 #define TEST(id)	TEST_DEADLINE(id, KTAP_DEADLINE)
 
 /* A line of diagnosis. */
-__attribute__((format(printf, 1, 2)))
+__printf(1, 2)
 void ktap_note(const char *fmt, ...);
 /* Note a failed check. */
-__attribute__((format(printf, 3, 4)))
+__printf(3, 4)
 void ktap_fail(const char *file, int line, const char *fmt, ...);
-__attribute__((format(printf, 4, 5)))
+__printf(4, 5)
 void ktap_fail_cond(const char *file, int line, const char *cond, const char *fmt, ...);
 /* End this test here, with what it has found so far. */
-__attribute__((noreturn)) void ktap_end(void);
+__noreturn void ktap_end(void);
 /* End this test: it cannot run here. */
-__attribute__((noreturn, format(printf, 1, 2)))
+__noreturn __printf(1, 2)
 void ktap_skip(const char *fmt, ...);
 /* Has a check of this test failed? */
 bool ktap_has_failed(void);

@@ -17,8 +17,8 @@
 #include "internal.h"
 
 /* The guest program, if this one has any. */
-extern const char guest_blob[] __attribute__((weak));
-extern const char guest_blob_end[] __attribute__((weak));
+extern const char guest_blob[] __weak;
+extern const char guest_blob_end[] __weak;
 
 int kcall(int fd, unsigned int nr, void *arg)
 {
@@ -61,6 +61,11 @@ const char *ktap_hook_start(void)
 	return NULL;
 }
 
+static bool idle(const struct keel_info *info)
+{
+	return !info->nr_vms && !info->nr_vcpus && !info->stage2_bytes;
+}
+
 /* A test that is over holds nothing. */
 const char *ktap_hook_after(void)
 {
@@ -71,8 +76,7 @@ const char *ktap_hook_after(void)
 	/* The test may have unloaded the module. */
 	if (fd < 0)
 		return NULL;
-	gone = WAIT_FOR(3000, kcall(fd, KEEL_INFO, &info) ||
-			      (!info.nr_vms && !info.nr_vcpus && !info.stage2_bytes));
+	gone = WAIT_FOR(3000, kcall(fd, KEEL_INFO, &info) || idle(&info));
 	close(fd);
 	return gone ? NULL : "it is over, but its VMs or stage-2 tables are still there";
 }
@@ -242,7 +246,7 @@ static u64 find_stat(const struct keel_stats_head *head, size_t got, int vcpu, c
 
 		if (strcmp(d->name, name))
 			continue;
-		if ((d->of == KEEL_STAT_OF_VCPU) != (vcpu >= 0))
+		if (d->of != (vcpu >= 0 ? KEEL_STAT_OF_VCPU : KEEL_STAT_OF_VM))
 			continue;
 		at = i;
 		if (vcpu >= 0)
@@ -257,7 +261,7 @@ static u64 find_stat(const struct keel_stats_head *head, size_t got, int vcpu, c
 
 u64 vm_stat(struct vm *vm, int vcpu, const char *name)
 {
-	static char buf[65536] __attribute__((aligned(8)));
+	static char buf[65536] __aligned(8);
 	struct keel_stats_fd arg = {};
 	int fd = kcall_sized(vm->fd, KEEL_STATS_FD, &arg);
 	const struct keel_stats_head *head = (const void *)buf;

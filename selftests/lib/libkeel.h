@@ -26,7 +26,7 @@ typedef __u64 u64;
 #define NSEC		1000000000ULL
 
 /* Wall seconds that the vCPUs of one test may run before they are kicked. */
-#define KEEL_WATCHDOG	40
+#define KEEL_WATCHDOG	20
 
 struct vm;
 

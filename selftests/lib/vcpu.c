@@ -176,6 +176,45 @@ void vcpu_dump(struct vcpu *v)
 			  run->sregs.seg[KEEL_SREG_CS].base);
 }
 
+/* What the kernel counted: tells a lost event from one that was never sent. */
+static void note_counters(struct vcpu *v)
+{
+	static const char * const names[] = {
+		"entries", "irqs_injected", "exceptions_injected", "exit_interrupt",
+		"exit_irq_window", "exit_stage2",
+	};
+	unsigned int i;
+	u64 val;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		val = vm_stat(v->vm, 0, names[i]);
+		if (val != ~0ULL)
+			ktap_note("%s %llu", names[i], val);
+	}
+}
+
+/* What waits in the LAPIC and what is in service. */
+static void note_lapic(struct vcpu *v)
+{
+	static struct keel_rec_lapic lapic;
+	struct keel_rec_events ev;
+	u32 isr, irr;
+	int i;
+
+	if (state_get(v->fd, KEEL_REC_EVENTS, &ev, sizeof(ev)) == sizeof(ev))
+		ktap_note("irq_injected %u vector %#x shadow %u mp_state %u nmi %u masked %u",
+			  ev.irq_injected, ev.irq_vector, ev.shadow, ev.mp_state,
+			  ev.nmi_pending, ev.nmi_masked);
+	if (state_get(v->fd, KEEL_REC_LAPIC, &lapic, sizeof(lapic)) != sizeof(lapic))
+		return;
+	for (i = 0; i < 8; i++) {
+		memcpy(&isr, lapic.regs + 0x100 + i * 16, 4);
+		memcpy(&irr, lapic.regs + 0x200 + i * 16, 4);
+		if (isr || irr)
+			ktap_note("vectors from %#x: isr %#x irr %#x", i * 32, isr, irr);
+	}
+}
+
 /* ---- running --------------------------------------------------------------------- */
 
 int vcpu_enter(struct vcpu *v)
@@ -190,6 +229,8 @@ u32 vcpu_run(struct vcpu *v)
 	if (expired) {
 		CHECK(false, "the guest is still running after %u s", KEEL_WATCHDOG);
 		vcpu_dump(v);
+		note_counters(v);
+		note_lapic(v);
 		ktap_end();
 	}
 	if (ret) {
@@ -233,8 +274,8 @@ static void set_state(struct vcpu *v, struct keel_regs *regs, struct keel_sregs 
 }
 
 /* These come from the guest program; without one they are not used. */
-extern char g_guest_entry[] __attribute__((weak));
-extern char g_guest_gdt[] __attribute__((weak));
+extern char g_guest_entry[] __weak;
+extern char g_guest_gdt[] __weak;
 
 void guest_start(struct vcpu *v, u64 fn, ...)
 {
@@ -309,26 +350,9 @@ static void guest_faulted(struct vcpu *v)
 {
 	const u64 *f = (const u64 *)guest_string(v->vm, v->arg[0]) + 15;
 
-	ktap_fail("guest", 0, "exception %llu error %#llx rip %#llx cs %#llx rflags %#llx rsp %#llx cr2 %#llx",
-		  f[0], f[1], f[2], f[3], f[4], f[5], v->arg[1]);
+	ktap_fail("guest", 0, "exception %llu error %#llx rip %#llx rsp %#llx cr2 %#llx",
+		  f[0], f[1], f[2], f[5], v->arg[1]);
 	ktap_end();
-}
-
-/* What the kernel counted: tells a lost event from one that was never sent. */
-static void note_counters(struct vcpu *v)
-{
-	static const char * const names[] = {
-		"entries", "irqs_injected", "exceptions_injected", "exit_interrupt",
-		"exit_irq_window", "exit_stage2",
-	};
-	unsigned int i;
-	u64 val;
-
-	for (i = 0; i < ARRAY_SIZE(names); i++) {
-		val = vm_stat(v->vm, 0, names[i]);
-		if (val != ~0ULL)
-			ktap_note("%s %llu", names[i], val);
-	}
 }
 
 /* RUN_*, or 0: the host side has dealt with it. */

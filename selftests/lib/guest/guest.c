@@ -18,7 +18,7 @@ struct tss {
 	u64 reserved1;
 	u64 ist[7];
 	u8 rest[12];
-} __attribute__((packed));
+} __packed;
 
 #define IST_SIZE	4096
 
@@ -28,10 +28,10 @@ extern const u64 guest_fixup_start[][2], guest_fixup_end[][2];
 void guest_cpu_init(u32 cpu);
 void guest_trap(struct guest_frame *frame);
 
-struct gate guest_idt[256] __attribute__((aligned(16)));
+struct gate guest_idt[256] __aligned(16);
 static struct tss tss[GUEST_MAX_CPUS];
 /* Stacks of #DF and NMI, and of what comes from user mode. */
-static u8 stacks[GUEST_MAX_CPUS][3][IST_SIZE] __attribute__((aligned(16)));
+static u8 stacks[GUEST_MAX_CPUS][3][IST_SIZE] __aligned(16);
 static guest_handler_t handlers[256];
 volatile u64 guest_irqs[256];
 struct guest_fault guest_fault;
@@ -81,7 +81,7 @@ static void set_gate(u8 vector, u8 ist)
 /* Called on each CPU before its function. */
 void guest_cpu_init(u32 cpu)
 {
-	struct { u16 limit; u64 base; } __attribute__((packed)) idtr = {
+	struct { u16 limit; u64 base; } __packed idtr = {
 		sizeof(guest_idt) - 1, (u64)guest_idt,
 	};
 	u64 *desc = &guest_gdt[GUEST_TSS(cpu) / 8];

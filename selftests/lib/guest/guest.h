@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "lib/attrs.h"
 #include "lib/layout.h"
 
 typedef uint8_t u8;
@@ -20,8 +21,7 @@ typedef uint64_t u64;
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define READ_ONCE(x)	(*(const volatile __typeof__(x) *)&(x))
-#define WRITE_ONCE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
-#define barrier()	asm volatile("" : : : "memory")
+#define WRITE_ONCE(x, v) ((*(volatile __typeof__(x) *)&(x)) = (v))
 
 /* ---- the host side ------------------------------------------------------- */
 
@@ -162,6 +162,7 @@ static inline void out##sfx(u16 port, type val)				\
 {									\
 	asm volatile("out" #sfx " %0, %1" : : "a"(val), "Nd"(port) : "memory"); \
 }
+
 MAKE_IN(b, u8)
 MAKE_IN(w, u16)
 MAKE_IN(l, u32)
@@ -185,6 +186,7 @@ static inline u32 write_cr##n##_safe(u64 val)				\
 	asm volatile(TRY("movq %1, %%cr" #n) : "=&r"(vector) : "r"(val) : "memory"); \
 	return vector;							\
 }
+
 MAKE_CR(0)
 MAKE_CR(2)
 MAKE_CR(3)
@@ -203,6 +205,7 @@ static inline void write_dr##n(u64 val)					\
 {									\
 	asm volatile("movq %0, %%dr" #n : : "r"(val) : "memory");	\
 }
+
 MAKE_DR(0)
 MAKE_DR(1)
 MAKE_DR(2)
@@ -224,6 +227,7 @@ static inline u64 rdtsc(void)
 	return (u64)hi << 32 | lo;
 }
 
+static inline void barrier(void) { asm volatile("" : : : "memory"); }
 static inline void sti(void) { asm volatile("sti" : : : "memory"); }
 static inline void cli(void) { asm volatile("cli" : : : "memory"); }
 static inline void hlt(void) { asm volatile("hlt" : : : "memory"); }
