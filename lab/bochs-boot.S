@@ -11,7 +11,8 @@
  *   first disk    0-1   this; in its last 4 bytes the size of the kernel, in sectors
  *                 2-9   boot_params with the kernel's setup header
  *                 10-   the kernel
- *   second disk   0-7   the size of the initramfs (4 bytes), the command line
+ *   second disk   0-7   the size of the initramfs (4 bytes), the command line,
+ *                       a setup_data node with a seed for random numbers
  *                 8-    the initramfs
  *
  * No error is handled: a host that does not start runs into its deadline.

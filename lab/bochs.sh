@@ -30,11 +30,15 @@ emulator_check()
 
 	[ -n "$with_tracing" ] || blacklist+=(tracer_init_tracefs)
 	cmdline+=" tsc_early_khz=$((ips / 1000)) nokaslr reboot=t"
-	cmdline+=" random.trust_cpu=off"
-	# The AMD model never returns from MWAITX; without the other two each
-	# boot draws the same random numbers.
+	# The AMD model never returns from MWAITX; without the other two, and
+	# with the seed that the boot sector passes, each boot draws the same
+	# random numbers.
 	cmdline+=" clearcpuid=rdrand,rdseed,mwaitx"
-	# Its XSAVE sizes contradict each other; Linux would warn at length.
+	# The compacted format puts upper halves of YMM registers over the
+	# header of the XSAVE area.
+	cmdline+=",xsavec,xsaves"
+	# The Skylake's sizes of XSAVE contradict each other: Linux would switch
+	# it off with a warning.
 	[ "$model" != corei7_skylake_x ] || cmdline+=" noxsave"
 	expect+='|(RETBleed|Speculative Return Stack Overflow): WARNING'
 	cmdline+=" initcall_blacklist=${blacklist[*]}"
