@@ -201,7 +201,7 @@ static int state_of(int fd, unsigned int nr, u8 *buf, u32 *used)
 
 static int state_get_all(struct scene *s)
 {
-	static u8 buf[65536] __attribute__((aligned(8)));
+	static u8 buf[65536] __aligned(8);
 	u32 used;
 
 	return state_of(s->v->fd, KEEL_STATE_GET, buf, &used);

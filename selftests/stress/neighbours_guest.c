@@ -29,7 +29,7 @@ void compute(u64 words, u64 expected)
 
 void die(void)
 {
-	struct { u16 limit; u64 base; } __attribute__((packed)) idtr = { 0, 0 };
+	struct { u16 limit; u64 base; } __packed idtr = { 0, 0 };
 
 	asm volatile("lidt %0\n\tint3" : : "m"(idtr));
 }
