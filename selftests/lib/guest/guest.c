@@ -90,6 +90,14 @@ void guest_cpu_init(u32 cpu)
 
 	for (i = 0; i < 256; i++)
 		set_gate(i, i == DF_VECTOR ? 1 : i == NMI_VECTOR ? 2 : 0);
+	/*
+	 * Their pages are there before an event is delivered on them: QEMU takes a
+	 * nested page fault in the middle of a double fault for a new delivery.
+	 */
+	for (i = 0; i < 3; i++) {	/* each may lie in two pages */
+		*(volatile u8 *)(stacks[cpu][i] + IST_SIZE - 1) = 0;
+		*(volatile u8 *)stacks[cpu][i] = 0;
+	}
 	tss[cpu].ist[0] = (u64)stacks[cpu][0] + IST_SIZE;
 	tss[cpu].ist[1] = (u64)stacks[cpu][1] + IST_SIZE;
 	tss[cpu].rsp[0] = (u64)stacks[cpu][2] + IST_SIZE;
