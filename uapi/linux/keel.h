@@ -6,18 +6,20 @@
  *
  * Rules that hold for every struct here
  *  - it starts with __u32 size (in bytes, set by the caller to sizeof) and
- *    __u32 flags; a shorter struct is zero-extended, a longer one whose tail
- *    is not zero is -E2BIG; reserved fields are zero or -EINVAL;
+ *    __u32 flags; one that is shorter than a later version is zero-extended,
+ *    shorter than its first version it is -EINVAL; a longer one whose tail is
+ *    not zero is -E2BIG; reserved fields are zero or -EINVAL;
  *  - fixed-width fields only, pointers travel as __u64, the 32-bit layout is
  *    the 64-bit one; time is in nanoseconds of CLOCK_MONOTONIC;
  *  - there is no version: KEEL_INFO returns feature bits, KEEL_CREATE_VM names
  *    the wanted ones, unknown is -EOPNOTSUPP.
  *
  * Every call may return -EFAULT (unreadable or unwritable struct), -EINVAL
- * (size below 8, reserved bits or fields), -E2BIG, -ENOTTY (no such call on
- * this kind of fd) and, on VM and vCPU fds, -EIO (the VM is bugged: a broken
- * invariant stopped it for good; close it) and -EPERM (called from a process
- * whose memory is not the one the VM was created with).
+ * (size, reserved bits or fields), -E2BIG, -ENOTTY (no such call on this kind
+ * of fd), -ENOMEM, -EINTR (killed while it waited for a lock) and, on VM and
+ * vCPU fds, -EIO (the VM is bugged: a broken invariant stopped it for good;
+ * close it) and -EPERM (called from a process whose memory is not the one the
+ * VM was created with; KICK and STATS_FD may come from any).
  */
 #ifndef _UAPI_LINUX_KEEL_H
 #define _UAPI_LINUX_KEEL_H
