@@ -8,7 +8,8 @@
  * while the CPU is halted, which costs nothing; and it is entered by the 64-bit
  * boot protocol. lab/bochs-disk lays out the two disks, in sectors:
  *
- *   first disk    0-1   this; in its last 4 bytes the size of the kernel, in sectors
+ *   first disk    0-1   this; its last 8 bytes are the kernel's entry point and
+ *                       its size in sectors
  *                 2-9   boot_params with the kernel's setup header
  *                 10-   the kernel
  *   second disk   0-7   the size of the initramfs (4 bytes), the command line,
@@ -222,7 +223,7 @@ protected:
 	.code64
 long_mode:
 	movl	$PARAMS, %esi
-	movl	$KERNEL, %eax
+	movl	kernel_entry, %eax
 	jmp	*%rax
 
 	.balign	8
@@ -243,6 +244,8 @@ e820_end:
 bus_master:
 	.word	0
 
-	.org	1020
+	.org	1016
+kernel_entry:
+	.long	0
 kernel_sectors:
 	.long	0

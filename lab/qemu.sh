@@ -9,7 +9,7 @@
 #   emulator_message    its own last words
 #
 # The kernel's log goes to $log, the command's terminal is stdin and stdout.
-# shellcheck disable=SC2154 # lab/run sets what is used here
+# shellcheck disable=SC2154,SC2034 # lab/run sets what is used here, and back
 
 emulator_check()
 {
@@ -24,7 +24,7 @@ emulator_check()
 
 emulator_start()
 {
-	local accel=tcg console=(-chardev stdio,id=command,signal=off)
+	local accel=tcg console=(-chardev "stdio,id=command,signal=off")
 	local npt=+npt
 
 	[ "$smp" -eq 1 ] || accel=tcg,thread=single
