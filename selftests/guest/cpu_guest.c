@@ -65,7 +65,7 @@ void sse(u64 seed, u64 rounds)
 {
 	u64 *in = (u64 *)(GUEST_SCRATCH + seed * 0x1000), *out = in + 64;
 	u32 mxcsr = 0x1f80 | (seed & 1) << 13, got;
-	u16 cw = 0x37f & ~(seed & 1) << 8, cwout;
+	u16 cw = 0x37f & ~((seed & 1) << 8), cwout;
 	u64 i;
 
 	for (i = 0; i < 32; i++)
@@ -167,7 +167,7 @@ void lazy_fpu(void)
 
 /* ---- debug registers ------------------------------------------------------------------ */
 
-static u64 hits, hit_dr6;
+static volatile u64 hits, hit_dr6;
 
 static void on_db(struct guest_frame *f)
 {
