@@ -30,6 +30,7 @@ static struct ktap_shared {
 } *shared;
 
 static struct ktap_test *first, **last = &first;
+static const struct ktap_test *current;
 
 __weak const char *ktap_hook_start(void)
 {
@@ -39,6 +40,19 @@ __weak const char *ktap_hook_start(void)
 __weak const char *ktap_hook_after(void)
 {
 	return NULL;
+}
+
+unsigned int ktap_slow(void)
+{
+	const char *env = getenv("KTAP_SLOW");
+	int factor = env ? atoi(env) : 1;
+
+	return factor > 1 ? factor : 1;
+}
+
+unsigned int ktap_deadline(void)
+{
+	return (current ? current->deadline : KTAP_DEADLINE) * ktap_slow();
 }
 
 void ktap_register(struct ktap_test *test)
@@ -121,10 +135,10 @@ static double seconds(void)
 }
 
 /* The child's end, or its death at the deadline. */
-static void wait_for(pid_t pid, const struct ktap_test *t)
+static void wait_for(pid_t pid)
 {
 	struct timespec poll = { .tv_nsec = 5000000 };
-	double end = seconds() + t->deadline;
+	double end = seconds() + ktap_deadline();
 	int status;
 	pid_t got;
 
@@ -133,13 +147,13 @@ static void wait_for(pid_t pid, const struct ktap_test *t)
 	if (!got) {
 		kill(-pid, SIGKILL);
 		waitpid(pid, &status, 0);
-		ktap_fail(t->name, 0, "no end within %u s", t->deadline);
+		ktap_fail(current->name, 0, "no end within %u s", ktap_deadline());
 		return;
 	}
 	if (WIFSIGNALED(status))
-		ktap_fail(t->name, 0, "died of signal %d", WTERMSIG(status));
+		ktap_fail(current->name, 0, "died of signal %d", WTERMSIG(status));
 	else if (WEXITSTATUS(status))
-		ktap_fail(t->name, 0, "exit status %d", WEXITSTATUS(status));
+		ktap_fail(current->name, 0, "exit status %d", WEXITSTATUS(status));
 	/* Whatever it has left running. */
 	kill(-pid, SIGKILL);
 }
@@ -151,6 +165,7 @@ static int run(const struct ktap_test *t, int n)
 	const char *left;
 	pid_t pid;
 
+	current = t;
 	memset(shared, 0, sizeof(*shared));
 	fflush(stdout);
 	pid = fork();
@@ -161,7 +176,7 @@ static int run(const struct ktap_test *t, int n)
 		ktap_end();
 	}
 	setpgid(pid, pid);
-	wait_for(pid, t);
+	wait_for(pid);
 
 	left = ktap_hook_after();
 	if (left)

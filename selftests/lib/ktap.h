@@ -11,12 +11,12 @@
 #include "attrs.h"
 
 #define KTAP_SKIP	4	/* exit status of a program whose tests were all skipped */
-#define KTAP_DEADLINE	60	/* seconds of wall time for one test */
+#define KTAP_DEADLINE	60	/* seconds of wall time for one test on a usual host */
 
 struct ktap_test {
 	const char *name;
 	void (*fn)(void);
-	unsigned int deadline;	/* seconds */
+	unsigned int deadline;	/* seconds, on a usual host */
 	struct ktap_test *next;
 };
 
@@ -36,6 +36,14 @@ __attribute__((constructor)) static void ktap_register_##id(void)	\
 static void test_##id(void)
 
 #define TEST(id)	TEST_DEADLINE(id, KTAP_DEADLINE)
+
+/*
+ * How many times slower than a usual host is this one: KTAP_SLOW of the
+ * environment (1). Every limit on waiting is multiplied by it.
+ */
+unsigned int ktap_slow(void);
+/* Seconds that this test has in all, here. */
+unsigned int ktap_deadline(void);
 
 /* A line of diagnosis. */
 __printf(1, 2)

@@ -25,9 +25,6 @@ typedef __u64 u64;
 #define MIB		0x100000ULL
 #define NSEC		1000000000ULL
 
-/* Wall seconds that the vCPUs of one test may run before they are kicked. */
-#define KEEL_WATCHDOG	20
-
 struct vm;
 
 struct vcpu {
@@ -102,6 +99,12 @@ int vcpu_inject(struct vcpu *v, u32 kind, u32 vector, u32 error);
 
 /* KEEL_RUN as it is: 0 or -errno, never ends the test. */
 int vcpu_enter(struct vcpu *v);
+/*
+ * Ends the test if its vCPUs have used up their time: a third of the test's
+ * deadline, from the first one's creation until none is left. They are kicked
+ * when it is over.
+ */
+void vcpu_check_time(struct vcpu *v);
 /* KEEL_RUN until an exit: its reason. A signal or an error ends the test. */
 u32 vcpu_run(struct vcpu *v);
 /* The same, and the reason has to be @reason. */
@@ -173,9 +176,9 @@ u64 msr_get(struct vcpu *v, u32 index);
 u64 now_ns(void);			/* CLOCK_MONOTONIC */
 u64 cpu_ns(void);			/* of this process, user and system */
 void sleep_ms(unsigned int ms);
-/* Wait up to @ms for a condition; true if it came. */
+/* Wait up to @ms (on a usual host) for a condition; true if it came. */
 #define WAIT_FOR(ms, cond) ({				\
-	u64 wait_end = now_ns() + (ms) * 1000000ULL;	\
+	u64 wait_end = now_ns() + (ms) * 1000000ULL * ktap_slow();	\
 	bool wait_ok;					\
 							\
 	while (!(wait_ok = !!(cond)) && now_ns() < wait_end)	\

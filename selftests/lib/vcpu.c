@@ -19,9 +19,17 @@
 
 #define WATCHED_MAX	64
 
+/* The signal handler reads without the lock: a vCPU more or less is nothing to it. */
+static pthread_mutex_t watch_lock = PTHREAD_MUTEX_INITIALIZER;
 static int watched[WATCHED_MAX];
-static unsigned int nr_watched;
+static unsigned int nr_watched;		/* entries in use, closed ones among them */
+static unsigned int nr_alive;
 static volatile sig_atomic_t expired;
+
+static unsigned int watchdog_seconds(void)
+{
+	return ktap_deadline() / 3;
+}
 
 /* Every vCPU leaves its RUN, whichever thread the signal met. */
 static void bark(int sig)
@@ -41,26 +49,35 @@ static void watch(int fd)
 	struct sigaction sa = { .sa_handler = bark };
 	unsigned int i;
 
+	pthread_mutex_lock(&watch_lock);
 	for (i = 0; i < nr_watched && watched[i] >= 0; i++)
 		;
-	if (i == WATCHED_MAX)
-		return;
-	watched[i] = fd;
-	if (i < nr_watched)
-		return;
-	if (!nr_watched++) {
-		sigaction(SIGALRM, &sa, NULL);
-		alarm(KEEL_WATCHDOG);
+	if (i < WATCHED_MAX) {
+		watched[i] = fd;
+		if (i == nr_watched)
+			nr_watched++;
+		if (!nr_alive++) {
+			sigaction(SIGALRM, &sa, NULL);
+			alarm(watchdog_seconds());
+		}
 	}
+	pthread_mutex_unlock(&watch_lock);
 }
 
 static void unwatch(int fd)
 {
 	unsigned int i;
 
-	for (i = 0; i < nr_watched; i++)
-		if (watched[i] == fd)
-			watched[i] = -1;
+	pthread_mutex_lock(&watch_lock);
+	for (i = 0; i < nr_watched; i++) {
+		if (watched[i] != fd)
+			continue;
+		watched[i] = -1;
+		/* What the test does without a vCPU is not the watchdog's business. */
+		if (!--nr_alive)
+			alarm(0);
+	}
+	pthread_mutex_unlock(&watch_lock);
 }
 
 /* ---- vCPUs -------------------------------------------------------------------- */
@@ -222,17 +239,22 @@ int vcpu_enter(struct vcpu *v)
 	return kcall(v->fd, KEEL_RUN, NULL);
 }
 
+void vcpu_check_time(struct vcpu *v)
+{
+	if (!expired)
+		return;
+	CHECK(false, "the guest is still running after %u s", watchdog_seconds());
+	vcpu_dump(v);
+	note_counters(v);
+	note_lapic(v);
+	ktap_end();
+}
+
 u32 vcpu_run(struct vcpu *v)
 {
 	int ret = vcpu_enter(v);
 
-	if (expired) {
-		CHECK(false, "the guest is still running after %u s", KEEL_WATCHDOG);
-		vcpu_dump(v);
-		note_counters(v);
-		note_lapic(v);
-		ktap_end();
-	}
+	vcpu_check_time(v);
 	if (ret) {
 		CHECK(false, "KEEL_RUN: %s", strerror(-ret));
 		vcpu_dump(v);

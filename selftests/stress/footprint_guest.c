@@ -4,11 +4,11 @@
  */
 #include "lib/guest/guest.h"
 
-/* Write a word in every page of @len bytes. */
-void touch(u64 gpa, u64 len)
+/* Write a word every @step bytes. */
+void touch(u64 gpa, u64 len, u64 step)
 {
 	u64 at;
 
-	for (at = gpa; at < gpa + len; at += 4096)
+	for (at = gpa; at < gpa + len; at += step)
 		*(volatile u64 *)at = at;
 }
