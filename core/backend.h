@@ -7,6 +7,7 @@
 #ifndef KEEL_CORE_BACKEND_H
 #define KEEL_CORE_BACKEND_H
 
+#include "core/tsc_math.h"
 #include "core/types.h"
 
 struct keel_vm;
@@ -145,6 +146,7 @@ enum keel_busy {
 struct keel_backend_ops {
 	const char *name;		/* "svm", "vmx" */
 	u32 vendor;			/* KEEL_VENDOR_* */
+	struct keel_tsc_format tsc_format;	/* of vm->tsc_ratio, with KEEL_CAP_TSC_SCALING */
 
 	/* [task] Is this CPU of this vendor and complete?  0, -ENODEV (another
 	 * vendor) or -EOPNOTSUPP; names every finding in @report (may be NULL).

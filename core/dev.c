@@ -155,10 +155,13 @@ static long dev_get_info(struct dev_ctx *ctx, void *arg)
 	if (keel_backend) {
 		info->vendor = keel_backend->vendor;
 		info->features = KEEL_FEATS_ALL;
+		if (!keel_tsc_khz_max())
+			info->features &= ~KEEL_FEAT_TSC_SCALING;
 		info->cpu_caps = keel_backend->caps();
 	}
 	info->gpa_bits = keel_gpa_bits();
 	info->tsc_khz = tsc_khz;
+	info->tsc_khz_max = keel_tsc_khz_max();
 	info->xsave_size = keel_xsave_size;
 	info->xcr0 = keel_host_xcr0;
 	info->nr_vms = atomic_long_read(&keel_nr_vms);
@@ -351,11 +354,11 @@ static long any_state_set(struct dev_ctx *ctx, void *arg)
 
 static const struct dev_call dev_calls[] = {
 	[_IOC_NR(KEEL_INFO)] = {
-		CALL_RESERVED(keel_info, 0), .flags = CALL_OUT, .fn = dev_get_info },
+		CALL(keel_info, 0), .flags = CALL_OUT, .fn = dev_get_info },
 	[_IOC_NR(KEEL_CPUID_GET)] = {
 		CALL(keel_cpuid, 0), .flags = CALL_OUT, .fn = dev_cpuid_get },
 	[_IOC_NR(KEEL_CREATE_VM)] = {
-		CALL_RESERVED(keel_create_vm, 0), .flags = CALL_OUT_FAILED, .fn = dev_create_vm },
+		CALL(keel_create_vm, 0), .flags = CALL_OUT_FAILED, .fn = dev_create_vm },
 };
 
 #define VM_FIRST	_IOC_NR(KEEL_MEM_COMMIT)

@@ -8,7 +8,6 @@
 #include <asm/fpu/api.h>
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
-#include <asm/tsc.h>
 #include "core/compat.h"
 #include "core/cpuid.h"
 #include "core/run.h"
@@ -476,6 +475,9 @@ const struct keel_record keel_rec_xsave = {
 
 /* ---- time ------------------------------------------------------------------------ */
 
+/* Before it told the frequency. */
+#define TSC_LEN_FIRST	offsetof(struct keel_rec_tsc, khz)
+
 static u32 rec_tsc_size(struct keel_vm *vm, struct keel_vcpu *vcpu)
 {
 	return sizeof(struct keel_rec_tsc);
@@ -488,6 +490,7 @@ static int rec_tsc_save(struct keel_vm *vm, struct keel_vcpu *vcpu, void *buf, u
 	t->tsc = keel_guest_tsc(vm) + vcpu->tsc_adjust;
 	t->host_ns = ktime_get_ns();
 	t->adjust = vcpu->tsc_adjust;
+	t->khz = keel_tsc_khz(vm);
 	return 0;
 }
 
@@ -496,8 +499,14 @@ static int rec_tsc_check(struct keel_vm *vm, struct keel_vcpu *vcpu, const void 
 {
 	const struct keel_rec_tsc *t = buf;
 
+	if (len != sizeof(*t) && len != TSC_LEN_FIRST) {
+		*bad_offset = min_t(u32, len, sizeof(*t));
+		return -EINVAL;
+	}
 	if (t->host_ns > ktime_get_ns())
 		return BAD(struct keel_rec_tsc, host_ns);
+	if (len == sizeof(*t) && t->khz && !keel_tsc_khz_matches(vm, t->khz))
+		return BAD(struct keel_rec_tsc, khz);
 	return 0;
 }
 
@@ -506,7 +515,7 @@ static void rec_tsc_load(struct keel_vm *vm, struct keel_vcpu *vcpu, const void 
 {
 	const struct keel_rec_tsc *t = buf;
 	u64 since = t->host_ns ? ktime_get_ns() - t->host_ns : 0;
-	u64 tsc = t->tsc + mul_u64_u32_div(since, tsc_khz, 1000000);
+	u64 tsc = t->tsc + keel_ns_to_tsc(vm, since);
 
 	/*
 	 * The VM has one offset, so that all its TSCs are in step; what is left
@@ -519,6 +528,6 @@ static void rec_tsc_load(struct keel_vm *vm, struct keel_vcpu *vcpu, const void 
 }
 
 const struct keel_record keel_rec_tsc = {
-	.type = KEEL_REC_TSC, .version = 1, .size = rec_tsc_size,
+	.type = KEEL_REC_TSC, .version = 1, .any_len = true, .size = rec_tsc_size,
 	.save = rec_tsc_save, .check = rec_tsc_check, .load = rec_tsc_load,
 };

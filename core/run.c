@@ -313,8 +313,7 @@ static int run_serve_requests(struct keel_vcpu *vcpu)
 		keel_backend->flush(vcpu);
 	}
 	if (keel_requests_take(req, KEEL_REQ_TSC))
-		keel_backend->set_tsc_offset(vcpu, READ_ONCE(vcpu->vm->tsc_offset) +
-						   vcpu->tsc_adjust);
+		keel_backend->set_tsc_offset(vcpu, keel_tsc_offset(vcpu));
 	preempt_enable();
 	if (next == KEEL_NEXT_ENTER && keel_requests_take(req, KEEL_REQ_KICK))
 		return run_kicked(vcpu);

@@ -123,6 +123,11 @@ static u64 vm_paused(struct keel_vm *vm)
 	return READ_ONCE(vm->paused);
 }
 
+static u64 vm_tsc_khz(struct keel_vm *vm)
+{
+	return keel_tsc_khz(vm);
+}
+
 struct vm_stat {
 	struct keel_stat_desc desc;
 	u64 (*read)(struct keel_vm *vm);
@@ -140,6 +145,7 @@ static const struct vm_stat vm_stats[] = {
 	VM(mapped_2m, KEEL_STAT_GAUGE),
 	VM(mapped_1g, KEEL_STAT_GAUGE),
 	VM(paused, KEEL_STAT_GAUGE),
+	VM(tsc_khz, KEEL_STAT_GAUGE),
 };
 
 /* ---- the stream -------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * One virtual machine: its life, its clock, pause and resume.  Everything here
+ * One virtual machine: its life, pause and resume.  Everything here
  * happens in the caller's thread and waits for no grace period.  It must not
  * know a vendor's control block, nor what a device does.
  */
@@ -12,7 +12,6 @@
 #include <linux/ratelimit.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
-#include <asm/tsc.h>
 #include "core/compat.h"
 #include "core/cpuid.h"
 #include "core/dev.h"
@@ -46,8 +45,6 @@ static struct keel_vm *vm_alloc(u64 features)
 	vm->policy.pio = KEEL_POLICY_EXIT;
 	vm->policy.mmio = KEEL_POLICY_EXIT;
 	vm->policy.hypercall = KEEL_POLICY_FAULT;
-	/* The guest's clock starts at zero with the VM. */
-	vm->tsc_offset = -rdtsc_ordered();
 	vm->mm = current->mm;
 	mmgrab(vm->mm);
 	keel_account(sizeof(*vm));
@@ -150,7 +147,9 @@ int keel_vm_create(struct keel_create_vm *arg)
 		ret = -ENOMEM;
 		goto err_hw;
 	}
-	ret = vm_build(vm);
+	ret = keel_tsc_init(vm, arg->tsc_khz);
+	if (!ret)
+		ret = vm_build(vm);
 	if (ret) {
 		vm_free(vm);
 		goto err_hw;
@@ -236,7 +235,7 @@ int keel_vm_pause(struct keel_vm *vm)
 		return -EINTR;
 	}
 	/* The clock stops first: timers are measured against where it stands. */
-	WRITE_ONCE(vm->pause_tsc, rdtsc_ordered());
+	keel_tsc_freeze(vm);
 	if (vm->irqchip)
 		irqchip_pause(vm);
 	return 0;
@@ -244,57 +243,12 @@ int keel_vm_pause(struct keel_vm *vm)
 
 int keel_vm_resume(struct keel_vm *vm)
 {
-	struct keel_vcpu *vcpu;
-	u64 now;
-	u32 i;
-
 	lockdep_assert_held(&vm->lock);
 	if (!vm->paused)
 		return -EALREADY;
-	/* The guest's clock goes on where it stood.  Nobody reads it now: vCPUs
-	 * are parked, timers stand still.
-	 */
-	now = rdtsc_ordered();
-	vm->tsc_offset -= now - vm->pause_tsc;
-	WRITE_ONCE(vm->pause_tsc, now);
-	keel_for_each_vcpu(i, vcpu, vm)
-		keel_vcpu_request(vcpu, KEEL_REQ_TSC);
+	keel_tsc_thaw(vm);
 	if (vm->irqchip)
 		irqchip_resume(vm);
 	vm_unpark(vm);
 	return 0;
-}
-
-/* ---- time -------------------------------------------------------------------- */
-
-u64 keel_guest_tsc(struct keel_vm *vm)
-{
-	u64 host = rdtsc_ordered();
-
-	/* Until pause_tsc is set the clock still runs: vCPUs are on their way out. */
-	if (unlikely(READ_ONCE(vm->paused)) && READ_ONCE(vm->pause_tsc))
-		host = READ_ONCE(vm->pause_tsc);
-	return host + READ_ONCE(vm->tsc_offset);
-}
-
-void keel_vm_set_tsc(struct keel_vm *vm, u64 tsc)
-{
-	struct keel_vcpu *vcpu;
-	u32 i;
-
-	mutex_lock(&vm->lock);
-	WRITE_ONCE(vm->tsc_offset, vm->tsc_offset + (tsc - keel_guest_tsc(vm)));
-	mutex_unlock(&vm->lock);
-	keel_for_each_vcpu(i, vcpu, vm)
-		keel_vcpu_request(vcpu, KEEL_REQ_TSC);
-}
-
-u64 keel_tsc_to_ns(u64 ticks)
-{
-	u32 khz = READ_ONCE(tsc_khz) ?: 1000000;
-
-	/* The product needs more than 64 bits, the quotient must not. */
-	if (mul_u64_u64_shr(ticks, 1000000, 64) >= khz / 2)
-		return S64_MAX;
-	return min_t(u64, mul_u64_u64_div_u64(ticks, 1000000, khz), S64_MAX);
 }

@@ -15,6 +15,7 @@
 #include "core/iobus.h"
 #include "core/mem.h"
 #include "core/request.h"
+#include "core/tsc.h"
 #include "ept/ept.h"
 
 struct keel_irqchip_state;
@@ -54,7 +55,9 @@ struct keel_vm {
 		u8 msr, pio, mmio, hypercall;	/* KEEL_POLICY_*; WRITE_ONCE under @lock */
 	} policy;
 
-	u64 tsc_offset;			/* guest TSC = host TSC + offset; @lock, all vCPUs parked */
+	u32 tsc_khz;			/* asked for, 0: the host's; constant */
+	u64 tsc_ratio;			/* in the back end's format, 0: not scaled; constant */
+	u64 tsc_offset;			/* guest TSC = scaled host TSC + offset; @lock */
 	bool paused;			/* @lock; vCPUs read it with READ_ONCE */
 	u64 pause_tsc;			/* host TSC at PAUSE; @lock */
 	wait_queue_head_t pause_wait;	/* vCPUs parked or idle; resume */
@@ -100,11 +103,5 @@ static inline struct keel_vcpu *keel_vm_next_vcpu(struct keel_vm *vm, u32 *id)
 #define keel_for_each_vcpu(i, v, vm)				\
 	for (i = 0, v = keel_vm_next_vcpu(vm, &i); v;		\
 	     i++, v = keel_vm_next_vcpu(vm, &i))
-
-/* Time.  Any context. */
-u64 keel_guest_tsc(struct keel_vm *vm);			/* ticks now (frozen while paused) */
-/* [task, takes vm->lock] every vCPU follows */
-void keel_vm_set_tsc(struct keel_vm *vm, u64 tsc);
-u64 keel_tsc_to_ns(u64 ticks);				/* saturates at S64_MAX */
 
 #endif /* KEEL_CORE_VM_H */

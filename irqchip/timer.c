@@ -77,7 +77,7 @@ bool lapic_timer_set_deadline(struct keel_lapic *l)
 		tsc = keel_guest_tsc(l->vcpu->vm);
 		due = deadline <= tsc;
 		/* Due already: no timer is needed for that. */
-		l->m.target = due ? 0 : irq_clock(l->chip) + keel_tsc_to_ns(deadline - tsc);
+		l->m.target = due ? 0 : irq_clock(l->chip) + keel_tsc_to_ns(l->vcpu->vm, deadline - tsc);
 		if (due)
 			lapic_timer_expire(&l->m, 0);
 	}

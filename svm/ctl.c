@@ -48,7 +48,7 @@ void svm_control_reset(struct keel_vcpu *vcpu)
 	}
 	c->iopm_pa = __sme_set(page_to_phys(svm_global.iopm));
 	c->msrpm_pa = __sme_set(page_to_phys(svm_global.msrpm));
-	c->tsc_offset = vcpu->vm->tsc_offset + vcpu->tsc_adjust;
+	c->tsc_offset = keel_tsc_offset(vcpu);
 	c->int_ctl = SVM_V_INTR_MASKING;
 	c->nested_ctl = SVM_NP_ENABLE;
 	c->nested_cr3 = vcpu->vm->s2.root;

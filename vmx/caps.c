@@ -69,6 +69,7 @@ static const struct vmx_control {
 	{ VMX_W_PROC2, false, VMX_PROC2_VPID, KEEL_CAP_VPID, "VPID" },
 	{ VMX_W_PROC2, false, VMX_PROC2_PLE, KEEL_CAP_PAUSE_FILTER, "PAUSE-loop exiting" },
 	{ VMX_W_PROC2, false, VMX_PROC2_INVPCID, 0, "INVPCID" },
+	{ VMX_W_PROC2, false, VMX_PROC2_TSC_SCALING, KEEL_CAP_TSC_SCALING, "TSC scaling" },
 	{ VMX_W_EXIT, true, VMX_EXIT_SAVE_DEBUG, 0, "save debug controls" },
 	{ VMX_W_EXIT, true, VMX_EXIT_HOST_64, 0, "host address-space size" },
 	{ VMX_W_EXIT, true, VMX_EXIT_SAVE_PAT, 0, "save PAT at exit" },

@@ -53,6 +53,18 @@ static void vmx_write_host(void)
 	vmx_write(VMX_HOST_PAT, val);
 }
 
+/* Of what the CPU offers, what this vCPU has a use for. */
+static u32 vmx_proc2(struct keel_vcpu *vcpu)
+{
+	u32 proc2 = vmx_global.proc2;
+
+	if (!to_vmx(vcpu)->vpid)
+		proc2 &= ~(u32)VMX_PROC2_VPID;
+	if (!vcpu->vm->tsc_ratio)
+		proc2 &= ~(u32)VMX_PROC2_TSC_SCALING;
+	return proc2;
+}
+
 static void vmx_write_controls(struct keel_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
@@ -61,8 +73,7 @@ static void vmx_write_controls(struct keel_vcpu *vcpu)
 	vmx->exceptions = vmx_exceptions;
 	vmx_write(VMX_PIN_CONTROLS, vmx_global.pin);
 	vmx_write(VMX_PROC_CONTROLS, vmx->proc);
-	vmx_write(VMX_PROC2_CONTROLS, vmx->vpid ? vmx_global.proc2 :
-						  vmx_global.proc2 & ~(u32)VMX_PROC2_VPID);
+	vmx_write(VMX_PROC2_CONTROLS, vmx_proc2(vcpu));
 	vmx_write(VMX_EXIT_CONTROLS, vmx_global.exit);
 	vmx_write(VMX_ENTRY_CONTROLS, vmx_global.entry);
 	vmx_write(VMX_EXCEPTION_BITMAP, vmx->exceptions);
@@ -76,7 +87,9 @@ static void vmx_write_controls(struct keel_vcpu *vcpu)
 	vmx_write(VMX_VIRTUAL_APIC, __pa(vmx->virtual_apic));
 	vmx_write(VMX_TPR_THRESHOLD, 0);
 	vmx_write(VMX_EPTP, vmx_eptp(vcpu->vm->s2.root));
-	vmx_write(VMX_TSC_OFFSET, vcpu->vm->tsc_offset + vcpu->tsc_adjust);
+	vmx_write(VMX_TSC_OFFSET, keel_tsc_offset(vcpu));
+	if (vcpu->vm->tsc_ratio)
+		vmx_write(VMX_TSC_MULTIPLIER, vcpu->vm->tsc_ratio);
 	if (vmx->vpid)
 		vmx_write(VMX_VPID, vmx->vpid);
 	/*

@@ -107,6 +107,7 @@ static void vmx_vcpu_reset(struct keel_vcpu *vcpu)
 const struct keel_backend_ops vmx_ops = {
 	.name = "vmx",
 	.vendor = KEEL_VENDOR_INTEL,
+	.tsc_format = { .int_bits = 16, .frac_bits = 48 },
 	.probe = vmx_probe,
 	.caps = vmx_caps,
 	.setup = vmx_setup,

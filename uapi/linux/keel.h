@@ -69,7 +69,8 @@
 #define KEEL_FEAT_IOEVENTFD	(1ULL << 2)	/* KEEL_IOEVENTFD */
 #define KEEL_FEAT_X2APIC	(1ULL << 3)	/* x2APIC mode in the kernel's LAPIC */
 #define KEEL_FEAT_TSC_DEADLINE	(1ULL << 4)	/* the LAPIC timer's TSC-deadline mode */
-#define KEEL_FEATS_ALL		((1ULL << 5) - 1)
+#define KEEL_FEAT_TSC_SCALING	(1ULL << 5)	/* keel_create_vm.tsc_khz; not on every CPU */
+#define KEEL_FEATS_ALL		((1ULL << 6) - 1)
 
 /* keel_info.vendor */
 #define KEEL_VENDOR_NONE	0	/* no usable virtualization: see the report */
@@ -107,7 +108,7 @@ struct keel_info {
 	__u32 max_slots;	/* out: memory slots per VM */
 	__u32 gpa_bits;		/* out: guest-physical address width */
 	__u32 run_size;		/* out: bytes to mmap() from a vCPU fd */
-	__u32 tsc_khz;		/* out: frequency of the guest's TSC */
+	__u32 tsc_khz;		/* out: frequency of a guest's TSC that is not scaled */
 	__u32 xsave_size;	/* out: largest KEEL_REC_XSAVE payload */
 	__u64 xcr0;		/* out: XCR0 bits a guest may set */
 	__u32 nr_vms;		/* out: VMs alive on this host */
@@ -116,7 +117,7 @@ struct keel_info {
 	__u64 stage2_bytes;	/* out: memory in stage-2 tables */
 	__u64 report;		/* in: char *, or 0 */
 	__u32 report_size;	/* in: bytes; out: bytes that the whole text needs */
-	__u32 reserved;
+	__u32 tsc_khz_max;	/* out: highest keel_create_vm.tsc_khz; 0: not scaled here */
 };
 
 /*
@@ -143,13 +144,16 @@ struct keel_cpuid {
  * KEEL_CREATE_VM: returns a VM fd (O_CLOEXEC).  The VM is bound to the
  * caller's address space.  -EBUSY: somebody else owns the CPUs, @busy_reason
  * says who; -EOPNOTSUPP: unknown @features bit, or no virtualization here.
+ * @tsc_khz needs KEEL_FEAT_TSC_SCALING and lies between KEEL_TSC_KHZ_MIN and
+ * keel_info.tsc_khz_max, else -EINVAL.
  */
+#define KEEL_TSC_KHZ_MIN	1000
 struct keel_create_vm {
 	__u32 size;
 	__u32 flags;
 	__u64 features;		/* in: KEEL_FEAT_* wanted */
 	__u32 busy_reason;	/* out: KEEL_BUSY_* */
-	__u32 reserved;
+	__u32 tsc_khz;		/* in: frequency of the guest's TSC; 0: as the host's */
 };
 
 /* ---- VM: memory ------------------------------------------------------- */

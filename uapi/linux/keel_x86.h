@@ -164,10 +164,15 @@ struct keel_rec_lapic {
 	__u64 reserved;
 };
 
+/*
+ * @khz lets a launcher create the VM that a state goes on in.  Another frequency
+ * than the VM's is refused; 0, or a record that ends before it, asks for none.
+ */
 struct keel_rec_tsc {
 	__u64 tsc;		/* the guest's TSC at the time of the call */
 	__u64 host_ns;		/* CLOCK_MONOTONIC at that time; SET: 0 or a time in the past */
 	__u64 adjust;		/* IA32_TSC_ADJUST */
+	__u64 khz;		/* the TSC's frequency */
 };
 
 struct keel_rec_pic_chip {
