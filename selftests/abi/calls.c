@@ -135,10 +135,10 @@ static const struct call {
 	bool new_fd;
 	void (*fill)(struct scene *s, union arg *a);
 } calls[] = {
-	{ "INFO", KEEL_INFO, ON_DEV, sizeof(struct keel_info), RESERVED(keel_info) },
+	{ "INFO", KEEL_INFO, ON_DEV, sizeof(struct keel_info) },
 	{ "CPUID_GET", KEEL_CPUID_GET, ON_DEV, sizeof(struct keel_cpuid), .fill = fill_cpuid },
 	{ "CREATE_VM", KEEL_CREATE_VM, ON_DEV, sizeof(struct keel_create_vm),
-	  RESERVED(keel_create_vm), .new_fd = true },
+	  offsetof(struct keel_create_vm, tsc_khz), .new_fd = true },	/* without its feature */
 	{ "MEM_COMMIT", KEEL_MEM_COMMIT, ON_VM, sizeof(struct keel_mem_commit), .fill = fill_mem },
 	{ "CREATE_VCPU", KEEL_CREATE_VCPU, ON_VM, sizeof(struct keel_create_vcpu),
 	  RESERVED(keel_create_vcpu), .new_fd = true, .fill = fill_create_vcpu },

@@ -370,6 +370,8 @@ static const struct bad_field bad_fields[] = {
 	{ KEEL_REC_XSAVE, XSAVE_COMP + 8, 8, 1 },
 	FIELD(KEEL_REC_LAPIC, keel_rec_lapic, reserved, 1),
 	FIELD(KEEL_REC_TSC, keel_rec_tsc, host_ns, ~0ULL),
+	FIELD(KEEL_REC_TSC, keel_rec_tsc, khz, ~0ULL),
+	FIELD(KEEL_REC_TSC, keel_rec_tsc, khz, 1),
 	{ KEEL_REC_PIC, offsetof(struct keel_rec_pic, chip[0].reserved), 1, 1 },
 	{ KEEL_REC_PIC, offsetof(struct keel_rec_pic, chip[1].reserved), 1, 1 },
 	{ KEEL_REC_PIC, offsetof(struct keel_rec_pic, chip[0].poll), 1, 2 },

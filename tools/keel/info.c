@@ -18,7 +18,8 @@ struct bit_name {
 static const struct bit_name features[] = {
 	{ KEEL_FEAT_IRQCHIP, "irqchip" }, { KEEL_FEAT_IRQFD, "irqfd" },
 	{ KEEL_FEAT_IOEVENTFD, "ioeventfd" }, { KEEL_FEAT_X2APIC, "x2apic" },
-	{ KEEL_FEAT_TSC_DEADLINE, "tsc-deadline" }, { 0 }
+	{ KEEL_FEAT_TSC_DEADLINE, "tsc-deadline" }, { KEEL_FEAT_TSC_SCALING, "tsc-scaling" },
+	{ 0 }
 };
 
 static const struct bit_name caps[] = {
@@ -64,7 +65,8 @@ static struct json_object *to_json(const struct keel_info *info, const char *rep
 	} numbers[] = {
 		{ "max_vcpus", info->max_vcpus }, { "max_slots", info->max_slots },
 		{ "gpa_bits", info->gpa_bits }, { "run_size", info->run_size },
-		{ "tsc_khz", info->tsc_khz }, { "xsave_size", info->xsave_size },
+		{ "tsc_khz", info->tsc_khz }, { "tsc_khz_max", info->tsc_khz_max },
+		{ "xsave_size", info->xsave_size },
 		{ "xcr0", info->xcr0 }, { "vms", info->nr_vms }, { "vcpus", info->nr_vcpus },
 		{ "kernel_bytes", info->kernel_bytes }, { "stage2_bytes", info->stage2_bytes },
 	};
