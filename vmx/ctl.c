@@ -126,6 +126,8 @@ void vmx_control_reset(struct keel_vcpu *vcpu)
 	vmx->shadow = 0;
 	vmx->shadow_valid = true;
 	vmx->event = false;
+	vmx->irq_window = false;
+	vmx->nmi_window = false;
 	vmx->flush = true;
 }
 

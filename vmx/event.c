@@ -7,6 +7,8 @@
 #include <asm/processor-flags.h>
 #include "vmx/vmx.h"
 
+#define VEC_DF		8
+
 /* The interruptibility state, read once an exit. */
 u32 vmx_shadow(struct vmx_vcpu *vmx)
 {
@@ -35,14 +37,17 @@ void vmx_inject(struct keel_vcpu *vcpu, const struct keel_event *event)
 		[KEEL_EV_SOFT] = VMX_EV_SOFT_INT,
 	};
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	u32 type = types[event->kind];
+	u32 shadow = vmx_shadow(vmx) & ~(VMX_SHADOW_STI | VMX_SHADOW_MOV_SS);
 
-	/* INT3 and INTO are software exceptions: their return address is behind them. */
-	if (event->kind == KEEL_EV_EXCEPTION && (event->vector == 3 || event->vector == 4)) {
-		type = VMX_EV_SOFT_EXCEPTION;
-		vmx_write(VMX_ENTRY_INSN_LEN, event->insn_len ?: 1);
-	}
-	vmx->event_info = VMX_EV_VALID | type | event->vector |
+	/*
+	 * Delivery ends a shadow and masks NMIs by itself; what stands in the field
+	 * now would contradict the event.  #BP and #OF go in as hardware exceptions
+	 * too: RIP is where their handlers return to.
+	 */
+	vmx_set_shadow(vmx, event->kind == KEEL_EV_NMI ? shadow & ~VMX_SHADOW_NMI : shadow);
+	if (event->kind == KEEL_EV_SOFT)
+		vmx_write(VMX_ENTRY_INSN_LEN, event->insn_len);
+	vmx->event_info = VMX_EV_VALID | types[event->kind] | event->vector |
 			  (event->has_error ? VMX_EV_HAS_ERROR : 0);
 	vmx->event_error = event->error;
 	vmx->event = true;
@@ -65,14 +70,28 @@ bool vmx_can_inject(struct keel_vcpu *vcpu, enum keel_event_kind kind)
 	return vcpu->regs.rflags & X86_EFLAGS_IF;
 }
 
+/*
+ * STI's shadow keeps NMIs out too, but the NMI window may be open in it: an exit
+ * without an instruction in between, for ever.  The window for interrupts opens
+ * where the shadow ends.
+ */
+static void vmx_set_windows(struct vmx_vcpu *vmx)
+{
+	bool sti = vmx->nmi_window && (vmx_shadow(vmx) & VMX_SHADOW_STI);
+
+	vmx_set_proc(vmx, VMX_PROC_IRQ_WINDOW, vmx->irq_window || sti);
+	vmx_set_proc(vmx, VMX_PROC_NMI_WINDOW, vmx->nmi_window && !sti);
+}
+
 void vmx_window(struct keel_vcpu *vcpu, enum keel_event_kind kind, bool open)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
 	if (kind == KEEL_EV_IRQ)
-		vmx_set_proc(vmx, VMX_PROC_IRQ_WINDOW, open);
+		vmx->irq_window = open;
 	else
-		vmx_set_proc(vmx, VMX_PROC_NMI_WINDOW, open);
+		vmx->nmi_window = open;
+	vmx_set_windows(vmx);
 }
 
 /* An event word as a neutral event. */
@@ -103,17 +122,34 @@ void vmx_requeue(struct keel_vcpu *vcpu)
 	/* Back to where it came from: another event may wait in vcpu->injected. */
 	vmx_keep_event(vcpu->injected.kind ? &vcpu->exception : &vcpu->injected, vmx->event_info,
 		       vmx->event_error);
-	if ((vmx->event_info & VMX_EV_TYPE_MASK) == VMX_EV_SOFT_EXCEPTION)
-		vcpu->injected.kind = KEEL_EV_EXCEPTION;
 	vmx->event = false;
 	vmx_write(VMX_ENTRY_EVENT, 0);
 }
 
-/* [entry] after an exit: an event whose delivery was cut short goes back to the vCPU. */
-void vmx_collect_event(struct keel_vcpu *vcpu, u32 reason)
+/* IRET had unmasked NMIs when its own access faulted: they are masked still. */
+static bool vmx_iret_cut(u32 reason)
+{
+	u32 info;
+
+	switch (reason) {
+	case VMX_X_EXCEPTION_NMI:
+		info = vmx_read(VMX_EXIT_EVENT);
+		return (info & VMX_EV_NMI_UNBLOCKED) && (info & 0xff) != VEC_DF;
+	case VMX_X_EPT_VIOLATION:
+	case VMX_X_PML_FULL:
+		return vmx_read(VMX_EXIT_QUALIFICATION) & VMX_EPT_NMI_UNBLOCKED;
+	}
+	return false;
+}
+
+/*
+ * [entry] after an exit: an event whose delivery was cut short goes back to the
+ * vCPU.  True: there was one, or an INT n that runs again by itself.
+ */
+bool vmx_collect_event(struct keel_vcpu *vcpu, u32 reason)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	u32 info = vmx_read(VMX_IDT_EVENT), exit_info;
+	u32 info = vmx_read(VMX_IDT_EVENT);
 
 	/* A successful entry has taken the event; the CPU cleared its valid bit. */
 	vmx->event = false;
@@ -122,17 +158,11 @@ void vmx_collect_event(struct keel_vcpu *vcpu, u32 reason)
 			       info & VMX_EV_HAS_ERROR ? vmx_read(VMX_IDT_EVENT_ERROR) : 0);
 		vcpu->exception_cr2 = vcpu->sregs.cr2;
 		/* It will be delivered again, which wants NMIs unmasked. */
-		if (vcpu->injected.kind == KEEL_EV_NMI)
+		if ((info & VMX_EV_TYPE_MASK) == VMX_EV_NMI)
 			vmx_set_shadow(vmx, vmx_shadow(vmx) & ~(u32)VMX_SHADOW_NMI);
-		return;
+		return true;
 	}
-	/* IRET had unmasked NMIs when its own access faulted: they are masked still. */
-	if (reason == VMX_X_EXCEPTION_NMI) {
-		exit_info = vmx_read(VMX_EXIT_EVENT);
-		if ((exit_info & VMX_EV_NMI_UNBLOCKED) && (exit_info & 0xff) != 8)
-			vmx_set_shadow(vmx, vmx_shadow(vmx) | VMX_SHADOW_NMI);
-	} else if (reason == VMX_X_EPT_VIOLATION &&
-		   (vmx_read(VMX_EXIT_QUALIFICATION) & VMX_EPT_NMI_UNBLOCKED)) {
+	if (unlikely(vmx_iret_cut(reason)))
 		vmx_set_shadow(vmx, vmx_shadow(vmx) | VMX_SHADOW_NMI);
-	}
+	return false;
 }

@@ -21,17 +21,26 @@
 #define APIC_TPR	0x80
 #define DR6_BD		BIT_ULL(13)
 #define DR6_TRAPS	(0xfULL | BIT_ULL(13) | BIT_ULL(14))
+#define DR7_GD		BIT_ULL(13)
 
 typedef void (*vmx_decode_fn)(struct keel_vcpu *vcpu, struct keel_exit *exit);
 
 /* ---- decoding -------------------------------------------------------------------- */
 
-/* #DB exits before the CPU has told the guest: DR6 is ours to fill in. */
+/*
+ * #DB exits before the CPU has told the guest: DR6 is ours to fill in, and a
+ * handler that could not read it would be its own next cause.
+ */
 static void vmx_debug_trap(struct keel_vcpu *vcpu)
 {
 	u64 cause = vmx_read(VMX_EXIT_QUALIFICATION) & DR6_TRAPS;
 
 	vcpu->dr6 = (vcpu->dr6 & ~0xfULL) | cause;
+	keel_need(vcpu, KEEL_CG_DEBUG);
+	if (unlikely(vcpu->dr7 & DR7_GD)) {
+		vcpu->dr7 &= ~DR7_GD;
+		keel_touch(vcpu, KEEL_CG_DEBUG);
+	}
 }
 
 static void vmx_decode_exception(struct keel_vcpu *vcpu, struct keel_exit *exit)
@@ -53,14 +62,19 @@ static void vmx_decode_exception(struct keel_vcpu *vcpu, struct keel_exit *exit)
 		keel_host_machine_check();
 }
 
+/* An NMI may be what waits for it: vmx_set_windows() says why. */
 static void vmx_decode_irq_window(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
-	vmx_set_proc(to_vmx(vcpu), VMX_PROC_IRQ_WINDOW, false);
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	if (!vmx->irq_window)
+		exit->kind = KEEL_X_NMI_WINDOW;
+	vmx_window(vcpu, vmx->irq_window ? KEEL_EV_IRQ : KEEL_EV_NMI, false);
 }
 
 static void vmx_decode_nmi_window(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
-	vmx_set_proc(to_vmx(vcpu), VMX_PROC_NMI_WINDOW, false);
+	vmx_window(vcpu, KEEL_EV_NMI, false);
 }
 
 static void vmx_decode_cr(struct keel_vcpu *vcpu, struct keel_exit *exit)
@@ -152,7 +166,6 @@ static void vmx_decode(struct keel_vcpu *vcpu, struct keel_exit *exit, u32 reaso
 	exit->vendor_code = reason;
 	exit->insn_len = 0;
 	exit->nr_bytes = 0;
-	exit->event_was_in_flight = vcpu->injected.kind != KEEL_EV_NONE;
 	if (unlikely(reason > VMX_X_LAST)) {
 		exit->kind = KEEL_X_UNEXPECTED;
 		return;
@@ -166,12 +179,16 @@ static void vmx_decode(struct keel_vcpu *vcpu, struct keel_exit *exit, u32 reaso
 		vmx_exits[reason].decode(vcpu, exit);
 }
 
+/* The guest is as it was before; so is the event that it did not get. */
 static void vmx_entry_failed(struct keel_vcpu *vcpu, struct keel_exit *exit, u32 reason)
 {
 	exit->kind = KEEL_X_ENTRY_FAIL;
 	exit->vendor_code = reason;
 	exit->insn_len = 0;
 	exit->entry.name = vmx_check(vcpu, reason, &exit->entry.rule);
+	vmx_requeue(vcpu);
+	if ((reason & 0xffff) == VMX_X_ENTRY_MCE)
+		keel_host_machine_check();
 }
 
 /* ---- entering -------------------------------------------------------------------- */
@@ -224,19 +241,17 @@ void vmx_enter(struct keel_vcpu *vcpu, struct keel_exit *exit)
 		set_debugreg(0, 6);
 	}
 	if (unlikely(failed)) {
-		vmx->event = false;
 		vmx_entry_failed(vcpu, exit, 0);
 		return;
 	}
-	vmx->sw.launched = 1;
 	reason = vmx_read(VMX_EXIT_REASON);
+	/* A VMCS with which no entry has succeeded is not launched. */
 	if (unlikely(reason & VMX_X_ENTRY_FAILED)) {
-		vmx->event = false;
-		vmx_write(VMX_ENTRY_EVENT, 0);
 		vmx_entry_failed(vcpu, exit, reason);
 		return;
 	}
-	vmx_collect_event(vcpu, reason);
+	vmx->sw.launched = 1;
+	exit->event_was_in_flight = vmx_collect_event(vcpu, reason);
 	vmx_decode(vcpu, exit, reason);
 }
 

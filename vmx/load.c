@@ -119,12 +119,13 @@ static void vmx_restore_host_segments(struct vmx_vcpu *vmx)
 		loadsegment(ds, vmx->host_ds);
 		loadsegment(es, vmx->host_es);
 	}
-	if (unlikely(vmx->host_fs & 7)) {
+	/* Any selector but 0 is gone, whatever its privilege level and table. */
+	if (unlikely(vmx->host_fs)) {
 		loadsegment(fs, vmx->host_fs);
 		wrmsrl(MSR_FS_BASE, current->thread.fsbase);
 	}
 	/* Before KERNEL_GS_BASE, which this overwrites. */
-	if (unlikely(vmx->host_gs & 7))
+	if (unlikely(vmx->host_gs))
 		load_gs_index(vmx->host_gs);
 	/* An exit leaves limits of 64 KiB behind. */
 	load_fixmap_gdt(raw_smp_processor_id());

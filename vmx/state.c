@@ -171,6 +171,27 @@ static void vmx_set_groups(struct keel_vcpu *vcpu, u32 groups)
 		vmx_set_msrs(vcpu);
 }
 
+/*
+ * What was loaded may come from a CPU that knows one kind of shadow; with IF clear
+ * it cannot be STI's.  A single step that waits in a shadow is a field of its own,
+ * which the entry wants to agree with RFLAGS.
+ */
+static void vmx_settle_shadow(struct vmx_vcpu *vmx)
+{
+	u32 shadow = vmx_shadow(vmx);
+	u64 rflags, pending;
+
+	if (likely(!(shadow & (VMX_SHADOW_STI | VMX_SHADOW_MOV_SS))))
+		return;
+	rflags = vmx_read(VMX_GUEST_RFLAGS);
+	if ((shadow & VMX_SHADOW_STI) && !(rflags & X86_EFLAGS_IF))
+		vmx_set_shadow(vmx, (shadow & ~(u32)VMX_SHADOW_STI) | VMX_SHADOW_MOV_SS);
+	pending = vmx_read(VMX_GUEST_PENDING_DEBUG) & ~(u64)VMX_PENDING_DEBUG_BS;
+	if (rflags & X86_EFLAGS_TF)
+		pending |= VMX_PENDING_DEBUG_BS;
+	vmx_write(VMX_GUEST_PENDING_DEBUG, pending);
+}
+
 void vmx_state_set(struct keel_vcpu *vcpu, u32 groups)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
@@ -186,6 +207,8 @@ void vmx_state_set(struct keel_vcpu *vcpu, u32 groups)
 		vmx_set_shadow(vmx, (vcpu->shadow & KEEL_SHADOW_STI ? VMX_SHADOW_STI : 0) |
 				    (vcpu->shadow & KEEL_SHADOW_MOV_SS ? VMX_SHADOW_MOV_SS : 0) |
 				    (vcpu->nmi_masked ? VMX_SHADOW_NMI : 0));
+	if (groups & (KEEL_CG_RFLAGS | KEEL_CG_SHADOW))
+		vmx_settle_shadow(vmx);
 	if (groups & ~(KEEL_CG_RIP | KEEL_CG_RSP | KEEL_CG_RFLAGS | KEEL_CG_SHADOW))
 		vmx_set_groups(vcpu, groups);
 	vmx_access_end(vmx);

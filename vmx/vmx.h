@@ -225,6 +225,7 @@
 #define VMX_X_INVVPID		53
 #define VMX_X_WBINVD		54
 #define VMX_X_XSETBV		55
+#define VMX_X_PML_FULL		62
 #define VMX_X_LAST		63
 #define VMX_X_ENTRY_FAILED	BIT(31)
 
@@ -293,6 +294,7 @@ struct vmx_vcpu {
 	bool shadow_valid;
 	bool event;			/* an event stands in VMX_ENTRY_EVENT */
 	u32 event_info, event_error;
+	bool irq_window, nmi_window;	/* what the run loop asked for */
 	bool flush;			/* drop all translations before the next entry */
 	bool flush_l1d;			/* left the entry loop since the last flush */
 	/* syscall MSRs: in the CPU while loaded */
@@ -396,7 +398,7 @@ void vmx_inject(struct keel_vcpu *vcpu, const struct keel_event *event);
 void vmx_requeue(struct keel_vcpu *vcpu);
 bool vmx_can_inject(struct keel_vcpu *vcpu, enum keel_event_kind kind);
 void vmx_window(struct keel_vcpu *vcpu, enum keel_event_kind kind, bool open);
-void vmx_collect_event(struct keel_vcpu *vcpu, u32 reason);
+bool vmx_collect_event(struct keel_vcpu *vcpu, u32 reason);
 u32 vmx_shadow(struct vmx_vcpu *vmx);
 void vmx_set_shadow(struct vmx_vcpu *vmx, u32 shadow);
 
