@@ -159,6 +159,7 @@ static void table_install(struct keel_vm *vm, struct keel_cpuid_table *table)
 
 	keel_cpuid_index(table);
 	keel_cpuid_derive(table, &host);
+	keel_cpuid_tsc(table, keel_tsc_khz(vm));
 	vm->cpuid = table;
 	vm->guest_has = table->guest_has;
 	table_free(old);

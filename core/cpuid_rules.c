@@ -7,6 +7,7 @@
  * a later CPU invents.  It must not know VMs or the CPU it runs on.
  */
 #include "core/cpuid_rules.h"
+#include "core/tsc_math.h"
 
 #define B(n)		(1U << (n))
 #define R_EAX		BIT(KEEL_EAX)
@@ -573,4 +574,39 @@ void keel_cpuid_derive(struct keel_cpuid_table *table, const struct keel_cpuid_h
 		table->xcr0_mask = host->xcr0 & (1 | table_bits(table, 0xd, 0, KEEL_EAX) |
 			(u64)table_bits(table, 0xd, 0, KEEL_EDX) << 32);
 	table->maxphyaddr = min_t(u8, phys ?: PHYS_BITS_LEGACY, host->phys_bits);
+}
+
+/* ---- frequencies -------------------------------------------------------------- */
+
+/* Software takes the crystal's clock for that of the LAPIC timer, which counts nanoseconds. */
+#define CRYSTAL_KHZ	1000000U
+
+/* For the table's owner: keel_cpuid_find() reads. */
+static struct keel_cpuid_entry *table_entry(struct keel_cpuid_table *table, u32 leaf)
+{
+	const struct keel_cpuid_entry *entry = keel_cpuid_find(table, leaf, 0);
+
+	return entry ? &table->entries[entry - table->entries] : NULL;
+}
+
+void keel_cpuid_tsc(struct keel_cpuid_table *table, u32 khz)
+{
+	struct keel_cpuid_entry *crystal = table_entry(table, 0x15);
+	struct keel_cpuid_entry *mhz = table_entry(table, 0x16);
+	u32 num, den;
+
+	if (crystal) {
+		crystal->eax = 0;
+		crystal->ebx = 0;	/* the ratio is not told */
+		crystal->ecx = 0;
+		if (keel_tsc_crystal_ratio(khz, CRYSTAL_KHZ, &num, &den)) {
+			crystal->eax = den;
+			crystal->ebx = num;
+			crystal->ecx = CRYSTAL_KHZ * 1000;
+		}
+	}
+	if (mhz) {
+		mhz->eax = khz / 1000 + (khz % 1000 >= 500);
+		mhz->ebx = mhz->eax;
+	}
 }

@@ -52,6 +52,8 @@ int keel_cpuid_order(const struct keel_cpuid_entry *a, const struct keel_cpuid_e
 /* Fills what a lookup needs, entries sorted; then what follows from the features. */
 void keel_cpuid_index(struct keel_cpuid_table *table);
 void keel_cpuid_derive(struct keel_cpuid_table *table, const struct keel_cpuid_host *host);
+/* Leaves 0x15 and 0x16 of @table, where it has them, tell of a TSC of @khz. */
+void keel_cpuid_tsc(struct keel_cpuid_table *table, u32 khz);
 /* The leaf whose data the CPU gives for @leaf. */
 u32 keel_cpuid_clamp(const struct keel_cpuid_table *table, u32 leaf);
 /* The entry for @leaf and @index, or NULL: zeroes. */

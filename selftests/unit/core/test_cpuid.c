@@ -405,6 +405,45 @@ static void consequences(void)
 	free(t);
 }
 
+/* What a guest computes from leaves 0x15 and 0x16, in the way of Linux: in 32 bits. */
+static void frequencies(void)
+{
+	static const u32 khz[] = { 1000, 1500, 20000, 2900000, 3500000, 7777, 2112003 };
+	const struct keel_cpuid_entry *e;
+	struct keel_cpuid_table *t;
+	u32 i, crystal;
+
+	build();
+	for (i = 0; i < ARRAY_SIZE(khz); i++) {
+		t = table_of(given, nr_given);
+		keel_cpuid_tsc(t, khz[i]);
+		e = keel_cpuid_find(t, 0x15, 0);
+		crystal = e->ecx / 1000;
+		CHECK_EQ(crystal, 1000000);	/* as the LAPIC timer */
+		CHECK((u64)crystal * e->ebx / e->eax - khz[i] + khz[i] / 1000000 + 1 <=
+		      khz[i] / 500000 + 2, "%u kHz: %u/%u", khz[i], e->ebx, e->eax);
+		CHECK((u64)crystal * e->ebx <= U32_MAX);
+		CHECK_EQ(e->edx, 0xffffffff);
+		e = keel_cpuid_find(t, 0x16, 0);
+		CHECK_EQ(e->eax, (khz[i] + 500) / 1000);
+		CHECK_EQ(e->ebx, e->eax);
+		CHECK_EQ(e->ecx, 0xffffffff);
+		free(t);
+	}
+	/* One that no such fraction comes near: the ratio is not told. */
+	t = table_of(given, nr_given);
+	keel_cpuid_tsc(t, U32_MAX);
+	e = keel_cpuid_find(t, 0x15, 0);
+	CHECK(!e->eax && !e->ebx && !e->ecx);
+	CHECK_EQ(keel_cpuid_find(t, 0x16, 0)->eax, 4294967);
+	free(t);
+	/* A table without them gets none. */
+	t = table_of(given, 1);
+	keel_cpuid_tsc(t, 2000000);
+	CHECK(!keel_cpuid_find(t, 0x15, 0) && !keel_cpuid_find(t, 0x16, 0));
+	free(t);
+}
+
 int main(void)
 {
 	static const struct ktap_test tests[] = {
@@ -421,6 +460,7 @@ int main(void)
 		KTAP_TEST(lookup),
 		KTAP_TEST(beyond_the_end),
 		KTAP_TEST(consequences),
+		KTAP_TEST(frequencies),
 	};
 
 	return ktap_main(tests, ARRAY_SIZE(tests));
