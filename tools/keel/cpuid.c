@@ -136,3 +136,11 @@ u32 cpuid_shape(struct keel_cpuid_entry *entries, u32 nr, unsigned int nr_cpus)
 	entries[nr++] = topology(2, 0, 0, 0);
 	return nr;
 }
+
+unsigned int cpuid_phys_bits(const struct keel_cpuid_entry *entries, u32 nr)
+{
+	for (u32 i = 0; i < nr; i++)
+		if (entries[i].leaf == LEAF_SIZES)
+			return entries[i].eax & 0xff;
+	return 36;
+}

@@ -20,4 +20,7 @@
  */
 u32 cpuid_shape(struct keel_cpuid_entry *entries, u32 nr, unsigned int nr_cpus);
 
+/* Bits of a physical address in that table; 36 if it does not say. */
+unsigned int cpuid_phys_bits(const struct keel_cpuid_entry *entries, u32 nr);
+
 #endif /* KEEL_TOOL_CPUID_H */

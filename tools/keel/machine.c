@@ -18,6 +18,7 @@
 #include "boot_linux.h"
 #include "cpuid.h"
 #include "machine.h"
+#include "mtrr.h"
 #include "smbios.h"
 
 /* What the launcher's machine is made of, where the host has it. */
@@ -127,8 +128,21 @@ static int set_cpuid(struct machine *m)
 	if (rc < 0)
 		return rc;
 	nr = cpuid_shape(entries, nr, m->config.cpus);
+	m->phys_bits = cpuid_phys_bits(entries, nr);
 	rc = vm_set_cpuid(&m->vm, entries, nr);
 	free(entries);
+	return rc;
+}
+
+/* What firmware does on every CPU before an operating system comes. */
+static int set_msrs(struct machine *m)
+{
+	struct keel_rec_msr msrs[MTRR_MSRS];
+	int rc = 0;
+
+	mtrr_firmware(msrs, m->phys_bits);
+	for (unsigned int i = 0; i < m->vm.nr_vcpus && rc >= 0; i++)
+		rc = vm_set_msrs(&m->vm.vcpu[i], msrs, MTRR_MSRS);
 	return rc;
 }
 
@@ -198,7 +212,8 @@ enum exitcode machine_build(struct machine *m)
 		return code;
 	if (!check_host(m) || vm_policy(&m->vm, &policy) < 0 || vm_irqchip(&m->vm) < 0 ||
 	    vm_map_memory(&m->vm, &m->mem) < 0 || set_cpuid(m) < 0 ||
-	    vm_create_vcpus(&m->vm, m->config.cpus) < 0 || load_guest(m) < 0) {
+	    vm_create_vcpus(&m->vm, m->config.cpus) < 0 || set_msrs(m) < 0 ||
+	    load_guest(m) < 0) {
 		vm_destroy(&m->vm);
 		return EXIT_LAUNCHER;
 	}

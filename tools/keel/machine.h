@@ -61,6 +61,7 @@ struct machine {
 	struct iobus bus;		/* constant after machine_init() */
 	int end_fd;			/* eventfd: signalled once the end has a cause */
 	int rtc_fd;			/* timerfd of rtc_deadline() */
+	unsigned int phys_bits;		/* of the guest's CPUID */
 	bool paused;			/* owner: the main thread */
 
 	pthread_mutex_t dev_lock;	/* protects the devices below */

@@ -300,6 +300,31 @@ int vm_set_regs(struct vcpu *vcpu, const struct keel_regs *regs, const struct ke
 	return rc;
 }
 
+int vm_set_msrs(struct vcpu *vcpu, const struct keel_rec_msr *msrs, unsigned int nr)
+{
+	struct {
+		struct keel_rec head;
+		struct keel_rec_msr msrs[VM_MSRS];
+	} rec = {
+		.head = { .type = KEEL_REC_MSRS, .version = 1, .len = nr * sizeof(*msrs) },
+	};
+	struct keel_state set = SIZED(keel_state);
+	int rc;
+
+	if (nr > VM_MSRS)
+		return -EINVAL;
+	memcpy(rec.msrs, msrs, nr * sizeof(*msrs));
+	set.buf = (unsigned long)&rec;
+	set.buf_size = sizeof(rec);
+	set.used = sizeof(rec.head) + rec.head.len;
+	rc = call(vcpu->fd, KEEL_STATE_SET, &set);
+	if (rc == -EINVAL && set.bad_offset / sizeof(*msrs) < nr)
+		say("a vCPU's MSR %#x was refused", msrs[set.bad_offset / sizeof(*msrs)].index);
+	else if (rc < 0)
+		say("setting a vCPU's MSRs failed: %s", strerror(-rc));
+	return rc;
+}
+
 /* ---- a running VM --------------------------------------------------------- */
 
 int vm_irq_line(struct vm *vm, u32 gsi, bool level)

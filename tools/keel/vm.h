@@ -11,6 +11,8 @@
 #include "exitcode.h"
 #include "memory.h"
 
+#define VM_MSRS	32
+
 struct vcpu {
 	int fd;
 	struct keel_run *run;
@@ -42,6 +44,8 @@ int vm_create_vcpus(struct vm *vm, unsigned int nr);
 int vm_set_cpuid(struct vm *vm, struct keel_cpuid_entry *entries, u32 nr);
 int vm_get_sregs(struct vcpu *vcpu, struct keel_sregs *sregs);
 int vm_set_regs(struct vcpu *vcpu, const struct keel_regs *regs, const struct keel_sregs *sregs);
+/* At most VM_MSRS of them, all or none. */
+int vm_set_msrs(struct vcpu *vcpu, const struct keel_rec_msr *msrs, unsigned int nr);
 
 /* *@entries is malloc'ed, with room for @spare more. 0 or -errno. */
 int vm_get_cpuid(struct vm *vm, struct keel_cpuid_entry **entries, u32 *nr, u32 spare);

@@ -12,6 +12,7 @@
 #include "tools/keel/acpi.h"
 #include "tools/keel/boot_linux.h"
 #include "tools/keel/cpuid.h"
+#include "tools/keel/mtrr.h"
 #include "tools/keel/pm.h"
 #include "tools/keel/smbios.h"
 
@@ -472,6 +473,8 @@ static void check_topology(unsigned int nr_cpus, unsigned int bits)
 	CHECK_EQ(find(e, nr, 0xb, 2)->ecx, 2);
 	CHECK_EQ(find(e, nr, 0x80000001, 0)->ecx, nr_cpus > 1 ? 3 : 1);
 	CHECK_EQ(find(e, nr, 0x80000008, 0)->ecx, bits << 12 | (nr_cpus - 1));
+	CHECK_EQ(cpuid_phys_bits(e, nr), find(e, nr, 0x80000008, 0)->eax & 0xff);
+	CHECK_EQ(cpuid_phys_bits(e, 0), 36);
 	CHECK(!find(e, nr, 0x8000001e, 0));
 }
 
@@ -484,13 +487,76 @@ static void cpuid_topology(void)
 	check_topology(16, 4);
 }
 
+/* ---- memory types ---------------------------------------------------------------- */
+
+static u64 mtrr_value(const struct keel_rec_msr *m, u32 index)
+{
+	for (unsigned int i = 0; i < MTRR_MSRS; i++)
+		if (m[i].index == index)
+			return m[i].value;
+	return 0;
+}
+
+/* Which fixed register has @gpa (below 1 MiB), and at which byte. */
+static u32 mtrr_fixed(u64 gpa, unsigned int *byte)
+{
+	*byte = gpa >> 16 & 7;
+	if (gpa < 0x80000)
+		return 0x250;
+	*byte = gpa >> 14 & 7;
+	if (gpa < 0xc0000)
+		return 0x258 + (gpa - 0x80000) / 0x20000;
+	*byte = gpa >> 12 & 7;
+	return 0x268 + (gpa - 0xc0000) / 0x8000;
+}
+
+/* The type of @gpa as a CPU finds it. */
+static u32 mtrr_type(const struct keel_rec_msr *m, u64 gpa)
+{
+	u64 base = mtrr_value(m, 0x200), mask = mtrr_value(m, 0x201);
+	unsigned int byte;
+	u32 index;
+
+	if (gpa < MIB(1)) {
+		index = mtrr_fixed(gpa, &byte);
+		return mtrr_value(m, index) >> 8 * byte & 0xff;
+	}
+	CHECK_EQ(mask & 0xfff, 0x800);
+	if ((gpa & mask & ~0xfffULL) == (base & mask & ~0xfffULL))
+		return base & 0xff;
+	return mtrr_value(m, 0x2ff) & 0xff;
+}
+
+static void memory_types(void)
+{
+	static const struct {
+		u64 gpa;
+		u32 type;
+	} want[] = {
+		{ 0, 6 }, { 0x9ffff, 6 }, { 0xa0000, 0 }, { 0xbffff, 0 }, { 0xc0000, 5 },
+		{ 0xfffff, 5 }, { MIB(1), 6 }, { MEMORY_HOLE - 1, 6 }, { MEMORY_HOLE, 0 },
+		{ 0xfee00000, 0 }, { MEMORY_HIGH - 1, 0 }, { MEMORY_HIGH, 6 },
+		{ MEMORY_HIGH + MEMORY_HOLE, 6 }, { GIB(255), 6 },
+	};
+	struct keel_rec_msr m[MTRR_MSRS];
+
+	for (unsigned int bits = 36; bits <= 52; bits += 4) {
+		mtrr_firmware(m, bits);
+		CHECK_EQ(mtrr_value(m, 0x2ff), 0xc06);
+		CHECK_EQ(mtrr_value(m, 0x201) >> bits, 0);
+		for (unsigned int i = 0; i < ARRAY_SIZE(want); i++)
+			if (want[i].gpa < 1ULL << bits)
+				CHECK_EQ(mtrr_type(m, want[i].gpa), want[i].type);
+	}
+}
+
 int main(void)
 {
 	static const struct ktap_test tests[] = {
 		KTAP_TEST(linux_state), KTAP_TEST(linux_params), KTAP_TEST(linux_e820),
 		KTAP_TEST(linux_refusals), KTAP_TEST(memory_layout), KTAP_TEST(acpi_tables),
 		KTAP_TEST(smbios_tables),
-		KTAP_TEST(cpuid_topology),
+		KTAP_TEST(cpuid_topology), KTAP_TEST(memory_types),
 	};
 
 	return ktap_main(tests, ARRAY_SIZE(tests));
