@@ -181,16 +181,23 @@ static u64 wanted_features(u32 flags)
 
 struct vm *vm_new(u32 flags)
 {
+	return vm_new_khz(flags, 0);
+}
+
+struct vm *vm_new_khz(u32 flags, u32 tsc_khz)
+{
 	struct keel_irqchip chip = { .flags = flags & VM_PIT ? KEEL_IRQCHIP_PIT : 0 };
 	struct keel_cpuid_entry entries[256];
 	struct keel_cpuid cpuid = { .entries = (unsigned long)entries };
+	struct keel_create_vm create = { .tsc_khz = tsc_khz };
 	struct vm *vm = calloc(1, sizeof(*vm));
 	int i;
 
 	for (i = 0; i < GUEST_MAX_CPUS; i++)
 		vm->vcpu[i].fd = -1;
 	vm->features = wanted_features(flags);
-	vm->fd = vm_fd(vm->features);
+	create.features = vm->features;
+	vm->fd = kcall_sized(keel_dev(), KEEL_CREATE_VM, &create);
 	REQUIRE(vm->fd >= 0, "KEEL_CREATE_VM: %s", strerror(-vm->fd));
 
 	vm->ram_size = flags & VM_BIG ? 64 * MIB : GUEST_RAM_SIZE;

@@ -80,6 +80,8 @@ bool host_is_tcg(void);
 int vm_fd(u64 features);
 /* Memory, the guest program, CPUID and by @flags interrupt controllers. */
 struct vm *vm_new(u32 flags);
+/* The same with another frequency of the TSC; @flags with VM_IRQCHIP. */
+struct vm *vm_new_khz(u32 flags, u32 tsc_khz);
 /* Closes all fds and unmaps the memory. */
 void vm_free(struct vm *vm);
 /* One operation of KEEL_MEM_COMMIT; 0 or -errno. */
