@@ -22,6 +22,7 @@ emulator_check()
 
 	[ -z "$no_npt" ] || die "--no-npt is for QEMU; here, name a --model"
 	[ -z "$cpu_flags" ] || die "--cpu-flags is for QEMU"
+	[ -z "$icount" ] || die "--icount is for QEMU; Bochs always counts so"
 	if [ -z "$model" ]; then
 		case $cpu in
 		intel) model=corei7_skylake_x ;;
@@ -99,6 +100,10 @@ info: action=ignore
 debug: action=ignore
 END
 	echo c >"$work/rc"
+	if [ -n "$debugger" ]; then
+		echo "magic_break: enabled=1" >>"$work/bochsrc"
+		cp "${debugger%%:*}" "$work/rc"
+	fi
 	cat "$work/command" &
 	output_pid=$!
 	# It writes its own log before it knows where that goes.
@@ -113,6 +118,7 @@ emulator_finish()
 	# Bochs opens the pipe with the first byte: the reader may still wait.
 	: <>"$work/command"
 	wait "$output_pid" || true
+	[ -z "$debugger" ] || cp "$work/bochs.out" "${debugger#*:}"
 }
 
 emulator_message()

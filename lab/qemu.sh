@@ -16,8 +16,12 @@ emulator_check()
 	[ "$cpu" = amd ] || die "QEMU emulates no VMX: --cpu intel needs Bochs"
 	[ -z "$model" ] || die "--model is for Bochs"
 	[ -z "$ips" ] || die "--ips is for Bochs"
+	[ -z "$debugger" ] || die "--debugger is for Bochs"
+	[ -z "$icount" ] || [ "$smp" -eq 1 ] || die "--icount is for one CPU"
 	: "${mem:=1024}"
 	cmdline+=" nmi_watchdog=0 watchdog_thresh=30"
+	# REP STOSB would count once a byte.
+	[ -z "$icount" ] || cmdline+=" nokaslr clearcpuid=rdrand,rdseed,erms"
 	with_guest=1
 	with_selftests=1
 }
@@ -25,8 +29,10 @@ emulator_check()
 emulator_start()
 {
 	local accel=tcg console=(-chardev "stdio,id=command,signal=off")
-	local npt=+npt
+	local npt=+npt same=()
 
+	[ -z "$icount" ] || same=(-icount "shift=0,sleep=off" -seed 1
+				  -rtc "base=2023-11-14,clock=vm" -net none)
 	[ "$smp" -eq 1 ] || accel=tcg,thread=single
 	[ -z "$no_npt" ] || npt=-npt
 	if [ -t 0 ]; then
@@ -36,7 +42,7 @@ emulator_start()
 	timeout --foreground -k 5 "$limit" qemu-system-x86_64 \
 		-nodefaults -no-user-config -display none -no-reboot \
 		-machine q35 -accel "$accel" -cpu "max,+svm,$npt$cpu_flags" \
-		-smp "$smp" -m "$mem" \
+		-smp "$smp" -m "$mem" ${same[@]+"${same[@]}"} \
 		-kernel "$image" -initrd "$work/initrd" -append "$cmdline" \
 		-chardev "file,id=log,path=$log" -serial chardev:log \
 		"${console[@]}" -serial chardev:command <&0 &
