@@ -93,13 +93,6 @@ int lapic_msr_write(struct keel_vcpu *vcpu, u32 index, u64 val);
 u64 lapic_tsc_deadline(struct keel_vcpu *vcpu);
 void lapic_set_tsc_deadline(struct keel_vcpu *vcpu, u64 deadline);
 /*
- * [vCPU owner, preemption off] The vCPU was loaded on another CPU: take the
- * timer along, so that it interrupts the right one.  Optional: nothing is lost
- * without it.
- */
-void lapic_migrate(struct keel_vcpu *vcpu);
-
-/*
  * What irqchip/ calls in core/ for a target vCPU, any context (core/vcpu.h):
  * keel_vcpu_request(vcpu, KEEL_REQ_EVENT)	an IRR bit was posted
  * keel_vcpu_nmi(vcpu), keel_vcpu_init_ipi(vcpu), keel_vcpu_sipi(vcpu, vector)

@@ -22,7 +22,11 @@ static ktime_t irq_clock_to_ktime(const struct keel_irqchip_state *chip, u64 ns)
 
 /* ---- LAPIC ------------------------------------------------------------------- */
 
-/* timer_lock held. */
+/*
+ * timer_lock held.  A vCPU that goes to another CPU leaves the armed timer behind:
+ * that costs one IPI when it fires, less than taking it along each time, and
+ * the guest arms the next one where it runs.
+ */
 static void lapic_timer_start(struct keel_lapic *l, u64 target)
 {
 	/* Set by irqchip_pause() before it cancels. */
@@ -99,19 +103,6 @@ void lapic_timer_fired(struct keel_lapic *l)
 	}
 	lapic_timer_expire(&l->m, irq_clock(l->chip));
 	lapic_timer_arm(l);
-}
-
-void lapic_migrate(struct keel_vcpu *vcpu)
-{
-	struct keel_lapic *l = vcpu->lapic;
-	unsigned long flags;
-
-	if (!l || READ_ONCE(l->armed) == LAPIC_TIMER_OFF)
-		return;
-	raw_spin_lock_irqsave(&l->timer_lock, flags);
-	if (l->armed != LAPIC_TIMER_OFF)
-		lapic_timer_start(l, l->armed);
-	raw_spin_unlock_irqrestore(&l->timer_lock, flags);
 }
 
 void lapic_timer_setup(struct keel_lapic *l)

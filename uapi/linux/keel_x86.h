@@ -205,8 +205,8 @@ struct keel_rec_pit_channel {
 	__u8 gate;
 	__u8 write_low;
 	__u8 null_count;
-	__u8 running;
-	__u64 elapsed_ns;	/* since the counter was loaded */
+	__u8 running;		/* 0 no count yet, 1 counting, 2 waits for gate or trigger */
+	__u64 elapsed_ns;	/* counted since it was loaded */
 };
 
 struct keel_rec_pit {
