@@ -623,9 +623,40 @@ static vm_fault_t run_page_fault(struct vm_fault *vmf)
 	return 0;
 }
 
+static vm_fault_t ledger_fault(struct vm_fault *vmf)
+{
+	struct keel_vcpu *vcpu = vmf->vma->vm_file->private_data;
+	unsigned long at = (vmf->pgoff << PAGE_SHIFT) - KEEL_LEDGER_OFFSET;
+
+	if (at >= KEEL_LEDGER_SIZE)
+		return VM_FAULT_SIGBUS;
+	vmf->page = virt_to_page((void *)vcpu->ledger.map + at);
+	get_page(vmf->page);
+	return 0;
+}
+
 static const struct vm_operations_struct run_page_ops = {
 	.fault = run_page_fault,
 };
+
+static const struct vm_operations_struct ledger_ops = {
+	.fault = ledger_fault,
+};
+
+/* Nobody but the vCPU writes its ledger. */
+static int ledger_mmap(struct vm_area_struct *vma)
+{
+	unsigned long first = vma->vm_pgoff - (KEEL_LEDGER_OFFSET >> PAGE_SHIFT);
+	unsigned long pages = KEEL_LEDGER_SIZE >> PAGE_SHIFT;
+
+	if (first >= pages || vma_pages(vma) > pages - first)
+		return -EINVAL;
+	if (vma->vm_flags & VM_WRITE)
+		return -EACCES;
+	vm_flags_clear(vma, VM_MAYWRITE);
+	vma->vm_ops = &ledger_ops;
+	return 0;
+}
 
 static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 {
@@ -635,12 +666,19 @@ static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 	static_assert(sizeof(struct keel_run) <= PAGE_SIZE);
 	if (ret)
 		return ret;
-	if (vma->vm_pgoff || vma_pages(vma) != 1 || !(vma->vm_flags & VM_SHARED) ||
-	    (vma->vm_flags & VM_EXEC))
+	if (!(vma->vm_flags & VM_SHARED) || (vma->vm_flags & VM_EXEC))
 		return -EINVAL;
+	if (vma->vm_pgoff) {
+		ret = ledger_mmap(vma);
+		if (ret)
+			return ret;
+	} else {
+		if (vma_pages(vma) != 1)
+			return -EINVAL;
+		vma->vm_ops = &run_page_ops;
+	}
 	vm_flags_clear(vma, VM_MAYEXEC);
 	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP | VM_DONTCOPY);
-	vma->vm_ops = &run_page_ops;
 	return 0;
 }
 

@@ -21,7 +21,22 @@
 #include <linux/instrumentation.h>
 #include <linux/irqflags.h>
 #include <linux/vtime.h>
+#include <asm/msr.h>
 #include "core/compat.h"
+#include "core/ledger.h"
+
+/* [entry] The ledger's word for an entry, and that its clock is the TSC. */
+static __always_inline void keel_ledger_start(struct keel_ledger *l)
+{
+	u32 low;
+
+	if (!keel_ledger_in_loop(l)) {
+		keel_ledger_reenter(l, rdtsc());
+		return;
+	}
+	asm volatile("rdtsc" : "=a" (low) : : "edx");
+	keel_ledger_enter(l, low);
+}
 
 /* [entry] Time from here on is guest time. */
 static __always_inline void keel_guest_time_enter(void)

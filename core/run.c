@@ -60,12 +60,20 @@ static void run_put(struct keel_vcpu *vcpu)
 
 static void run_sched_in(struct preempt_notifier *pn, int cpu)
 {
-	run_load(container_of(pn, struct keel_vcpu, preempt), cpu);
+	struct keel_vcpu *vcpu = container_of(pn, struct keel_vcpu, preempt);
+
+	if (vcpu->ledger.class == KEEL_TIME_READY)
+		keel_ledger_switch(&vcpu->ledger, KEEL_TIME_KERNEL, rdtsc());
+	run_load(vcpu, cpu);
 }
 
 static void run_sched_out(struct preempt_notifier *pn, struct task_struct *next)
 {
-	run_put(container_of(pn, struct keel_vcpu, preempt));
+	struct keel_vcpu *vcpu = container_of(pn, struct keel_vcpu, preempt);
+
+	run_put(vcpu);
+	if (vcpu->ledger.class == KEEL_TIME_KERNEL && task_is_running(current))
+		keel_ledger_switch(&vcpu->ledger, KEEL_TIME_READY, rdtsc());
 }
 
 static struct preempt_ops run_preempt_ops = {
@@ -246,8 +254,7 @@ static int run_guest(struct keel_vcpu *vcpu, struct keel_exit *exit)
 		run_enter(vcpu, exit);
 		keel_requests_leave(&vcpu->req);
 		trace_keel_exit(vcpu->id, exit);
-		vcpu->stats.entries++;
-		vcpu->stats.exits[exit->kind]++;
+		keel_ledger_exit(&vcpu->ledger, exit->kind);
 
 		row = &keel_exit_table[exit->kind];
 		next = KEEL_NEXT_SLOW;
@@ -256,6 +263,7 @@ static int run_guest(struct keel_vcpu *vcpu, struct keel_exit *exit)
 		if (next != KEEL_NEXT_ENTER || !--left)
 			break;
 	}
+	keel_ledger_path(&vcpu->ledger, KEEL_PATH_KERNEL);
 	/* What waits (the interrupt that ended the guest, the tick) is the guest's time. */
 	local_irq_enable();
 	local_irq_disable();
@@ -282,9 +290,11 @@ static int run_park(struct keel_vcpu *vcpu)
 	while (READ_ONCE(vm->paused) && !err) {
 		WRITE_ONCE(vcpu->run_state, KEEL_PARKED);
 		wake_up_all(&vm->pause_wait);
+		keel_ledger_switch(&vcpu->ledger, KEEL_TIME_HALTED, rdtsc());
 		err = wait_event_interruptible(vm->pause_wait,
 					       !READ_ONCE(vm->paused) || READ_ONCE(vm->bugged) ||
 					       test_bit(KEEL_REQ_KICK, &vcpu->req.pending));
+		keel_ledger_switch(&vcpu->ledger, KEEL_TIME_KERNEL, rdtsc());
 		if (READ_ONCE(vm->bugged))
 			return -EIO;
 		/* Straight out: nothing of the guest may change while it is paused. */
@@ -323,7 +333,6 @@ static int run_serve_requests(struct keel_vcpu *vcpu)
 /* Halted, or waiting for a start-up IPI: sleep until a request comes. */
 static int run_halted(struct keel_vcpu *vcpu)
 {
-	u64 begin = ktime_get_ns();
 	int err;
 
 	keel_requests_take(&vcpu->req, KEEL_REQ_EVENT);
@@ -334,8 +343,9 @@ static int run_halted(struct keel_vcpu *vcpu)
 		keel_vcpu_request(vcpu, KEEL_REQ_EVENT);
 		return KEEL_NEXT_ENTER;
 	}
+	keel_ledger_switch(&vcpu->ledger, KEEL_TIME_HALTED, rdtsc());
 	err = rcuwait_wait_event(&vcpu->wait, READ_ONCE(vcpu->req.pending), TASK_INTERRUPTIBLE);
-	vcpu->stats.halt_ns += ktime_get_ns() - begin;
+	keel_ledger_switch(&vcpu->ledger, KEEL_TIME_KERNEL, rdtsc());
 	return err ? -EINTR : KEEL_NEXT_ENTER;
 }
 
@@ -429,15 +439,12 @@ static int run_finish_user(struct keel_vcpu *vcpu)
 	}
 }
 
-int keel_vcpu_run(struct keel_vcpu *vcpu)
+/* What the launcher gave was in order. */
+static int run_admitted(struct keel_vcpu *vcpu)
 {
 	struct keel_vm *vm = vcpu->vm;
 	int next;
 
-	vcpu->run->exit_reason = KEEL_EXIT_NONE;
-	next = run_copy_in(vcpu);
-	if (next)
-		return next;
 	if (unlikely(!READ_ONCE(vm->has_run)))
 		WRITE_ONCE(vm->has_run, true);
 
@@ -464,5 +471,19 @@ int keel_vcpu_run(struct keel_vcpu *vcpu)
 	WRITE_ONCE(vcpu->run_state, KEEL_IDLE);
 	if (unlikely(READ_ONCE(vm->paused)))
 		wake_up_all(&vm->pause_wait);
+	return next;
+}
+
+int keel_vcpu_run(struct keel_vcpu *vcpu)
+{
+	int next;
+
+	keel_ledger_switch(&vcpu->ledger, KEEL_TIME_KERNEL, rdtsc());
+	vcpu->run->exit_reason = KEEL_EXIT_NONE;
+	next = run_copy_in(vcpu);
+	if (!next)
+		next = run_admitted(vcpu);
+	keel_ledger_path(&vcpu->ledger, KEEL_PATH_LAUNCHER);
+	keel_ledger_switch(&vcpu->ledger, KEEL_TIME_LAUNCHER, rdtsc());
 	return next;
 }

@@ -26,42 +26,40 @@ struct vcpu_stat {
 #define VCPU(field, what) {							\
 	.desc = { .name = #field, .kind = (what), .of = KEEL_STAT_OF_VCPU },	\
 	.offset = offsetof(struct keel_vcpu_stats, field) }
-#define EXIT(kind_of_exit, text) {						\
-	.desc = { .name = "exit_" text, .kind = KEEL_STAT_COUNTER,		\
-		  .of = KEEL_STAT_OF_VCPU },					\
-	.offset = offsetof(struct keel_vcpu_stats, exits) + (kind_of_exit) * sizeof(u64) }
 
+const char *const keel_exit_names[KEEL_X_NR] = {
+	[KEEL_X_NONE] = "none",
+	[KEEL_X_INTR] = "interrupt",
+	[KEEL_X_IRQ_WINDOW] = "irq_window",
+	[KEEL_X_NMI_WINDOW] = "nmi_window",
+	[KEEL_X_CPUID] = "cpuid",
+	[KEEL_X_HLT] = "hlt",
+	[KEEL_X_PAUSE] = "pause",
+	[KEEL_X_PIO] = "pio",
+	[KEEL_X_RDMSR] = "rdmsr",
+	[KEEL_X_WRMSR] = "wrmsr",
+	[KEEL_X_CR_READ] = "cr_read",
+	[KEEL_X_CR_WRITE] = "cr_write",
+	[KEEL_X_DR] = "dr",
+	[KEEL_X_STAGE2] = "stage2",
+	[KEEL_X_EXCEPTION] = "exception",
+	[KEEL_X_HYPERCALL] = "hypercall",
+	[KEEL_X_XSETBV] = "xsetbv",
+	[KEEL_X_CACHE] = "cache",
+	[KEEL_X_RDPMC] = "rdpmc",
+	[KEEL_X_UNDEFINED] = "undefined",
+	[KEEL_X_TASK_SWITCH] = "task_switch",
+	[KEEL_X_SHUTDOWN] = "shutdown",
+	[KEEL_X_INIT] = "init",
+	[KEEL_X_ENTRY_FAIL] = "entry_fail",
+	[KEEL_X_UNEXPECTED] = "unexpected",
+};
+
+/* What is in the struct; the exits, which come first, are in the ledger. */
 static const struct vcpu_stat vcpu_stats[] = {
-	EXIT(KEEL_X_NONE, "none"),
-	EXIT(KEEL_X_INTR, "interrupt"),
-	EXIT(KEEL_X_IRQ_WINDOW, "irq_window"),
-	EXIT(KEEL_X_NMI_WINDOW, "nmi_window"),
-	EXIT(KEEL_X_CPUID, "cpuid"),
-	EXIT(KEEL_X_HLT, "hlt"),
-	EXIT(KEEL_X_PAUSE, "pause"),
-	EXIT(KEEL_X_PIO, "pio"),
-	EXIT(KEEL_X_RDMSR, "rdmsr"),
-	EXIT(KEEL_X_WRMSR, "wrmsr"),
-	EXIT(KEEL_X_CR_READ, "cr_read"),
-	EXIT(KEEL_X_CR_WRITE, "cr_write"),
-	EXIT(KEEL_X_DR, "dr"),
-	EXIT(KEEL_X_STAGE2, "stage2"),
-	EXIT(KEEL_X_EXCEPTION, "exception"),
-	EXIT(KEEL_X_HYPERCALL, "hypercall"),
-	EXIT(KEEL_X_XSETBV, "xsetbv"),
-	EXIT(KEEL_X_CACHE, "cache"),
-	EXIT(KEEL_X_RDPMC, "rdpmc"),
-	EXIT(KEEL_X_UNDEFINED, "undefined"),
-	EXIT(KEEL_X_TASK_SWITCH, "task_switch"),
-	EXIT(KEEL_X_SHUTDOWN, "shutdown"),
-	EXIT(KEEL_X_INIT, "init"),
-	EXIT(KEEL_X_ENTRY_FAIL, "entry_fail"),
-	EXIT(KEEL_X_UNEXPECTED, "unexpected"),
-	VCPU(entries, KEEL_STAT_COUNTER),
 	VCPU(user_exits, KEEL_STAT_COUNTER),
 	VCPU(signal_exits, KEEL_STAT_COUNTER),
 	VCPU(halts, KEEL_STAT_COUNTER),
-	VCPU(halt_ns, KEEL_STAT_NS),
 	VCPU(kicks, KEEL_STAT_COUNTER),
 	VCPU(irqs_injected, KEEL_STAT_COUNTER),
 	VCPU(nmis_injected, KEEL_STAT_COUNTER),
@@ -150,13 +148,15 @@ static const struct vm_stat vm_stats[] = {
 
 /* ---- the stream -------------------------------------------------------------- */
 
-#define NR_DESCS	(ARRAY_SIZE(vm_stats) + ARRAY_SIZE(vcpu_stats))
+/* The exits and their sum, then the rest. */
+#define NR_VCPU_DESCS	(KEEL_X_NR + 1 + ARRAY_SIZE(vcpu_stats))
+#define NR_DESCS	(ARRAY_SIZE(vm_stats) + NR_VCPU_DESCS)
 
 /* Bytes with @nr_vcpus vCPUs. */
 static size_t stats_size(u32 nr_vcpus)
 {
 	return sizeof(struct keel_stats_head) + NR_DESCS * sizeof(struct keel_stat_desc) +
-	       (ARRAY_SIZE(vm_stats) + nr_vcpus * ARRAY_SIZE(vcpu_stats)) * sizeof(u64);
+	       (ARRAY_SIZE(vm_stats) + nr_vcpus * NR_VCPU_DESCS) * sizeof(u64);
 }
 
 static void stats_describe(struct keel_stats_head *head, u32 nr_vcpus)
@@ -169,11 +169,16 @@ static void stats_describe(struct keel_stats_head *head, u32 nr_vcpus)
 		.head_size = sizeof(*head),
 		.desc_size = sizeof(*desc),
 		.nr_vm_descs = ARRAY_SIZE(vm_stats),
-		.nr_vcpu_descs = ARRAY_SIZE(vcpu_stats),
+		.nr_vcpu_descs = NR_VCPU_DESCS,
 		.nr_vcpus = nr_vcpus,
 	};
 	for (i = 0; i < ARRAY_SIZE(vm_stats); i++)
 		*desc++ = vm_stats[i].desc;
+	for (i = 0; i < KEEL_X_NR; i++, desc++) {
+		*desc = (struct keel_stat_desc){ .of = KEEL_STAT_OF_VCPU };
+		snprintf(desc->name, sizeof(desc->name), "exit_%s", keel_exit_names[i]);
+	}
+	*desc++ = (struct keel_stat_desc){ .name = "entries", .of = KEEL_STAT_OF_VCPU };
 	for (i = 0; i < ARRAY_SIZE(vcpu_stats); i++)
 		*desc++ = vcpu_stats[i].desc;
 }
@@ -181,8 +186,14 @@ static void stats_describe(struct keel_stats_head *head, u32 nr_vcpus)
 /* Each value is a word that its owner writes: read it as one. */
 static u64 *stats_vcpu(const struct keel_vcpu *vcpu, u64 *value)
 {
+	u64 entries = 0;
 	u32 i;
 
+	for (i = 0; i < KEEL_X_NR; i++) {
+		*value = keel_ledger_exits(&vcpu->ledger, i);
+		entries += *value++;
+	}
+	*value++ = entries;
 	for (i = 0; i < ARRAY_SIZE(vcpu_stats); i++)
 		*value++ = READ_ONCE(*(const u64 *)((const char *)&vcpu->stats +
 						    vcpu_stats[i].offset));

@@ -12,12 +12,9 @@
  * user space stand in core/stats.c, in this order.
  */
 struct keel_vcpu_stats {
-	u64 exits[KEEL_X_NR];	/* by enum keel_exit_kind */
-	u64 entries;
 	u64 user_exits;		/* returns to the launcher with an exit reason */
 	u64 signal_exits;
 	u64 halts;
-	u64 halt_ns;
 	u64 kicks;		/* IPIs sent to this vCPU; any CPU, approximate */
 	u64 irqs_injected;
 	u64 nmis_injected;
@@ -31,6 +28,9 @@ struct keel_vcpu_stats {
 	u64 policy_mmio;
 	u64 requests;
 };
+
+/* Of each enum keel_exit_kind. */
+extern const char *const keel_exit_names[KEEL_X_NR];
 
 struct keel_vm;
 int keel_stats_fd(struct keel_vm *vm);	/* [task] new fd or -errno */

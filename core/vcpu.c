@@ -12,7 +12,9 @@
 #include <linux/smp.h>
 #include <asm/fpu/xcr.h>
 #include <asm/mce.h>
+#include <asm/msr.h>
 #include <asm/spec-ctrl.h>
+#include <asm/tsc.h>
 #include "core/compat.h"
 #include "core/cpuid.h"
 #include "core/dev.h"
@@ -147,6 +149,10 @@ void keel_vcpu_destroy(struct keel_vcpu *vcpu)
 		free_page((unsigned long)vcpu->run);
 		keel_account(-(long)PAGE_SIZE);
 	}
+	if (vcpu->ledger.map) {
+		free_pages_exact(vcpu->ledger.map, KEEL_LEDGER_SIZE);
+		keel_account(-(long)KEEL_LEDGER_SIZE);
+	}
 	kfree(vcpu);
 	keel_account(-(long)sizeof(*vcpu));
 	atomic_long_dec(&keel_nr_vcpus);
@@ -164,6 +170,16 @@ static void vcpu_init_fields(struct keel_vcpu *vcpu, struct keel_vm *vm, u32 id)
 	keel_run_init(vcpu);
 }
 
+static bool vcpu_open_ledger(struct keel_vcpu *vcpu)
+{
+	vcpu->ledger.map = alloc_pages_exact(KEEL_LEDGER_SIZE, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	if (!vcpu->ledger.map)
+		return false;
+	keel_account(KEEL_LEDGER_SIZE);
+	keel_ledger_init(&vcpu->ledger, keel_exit_names, KEEL_X_NR, tsc_khz, rdtsc());
+	return true;
+}
+
 static struct keel_vcpu *vcpu_alloc(struct keel_vm *vm, u32 id)
 {
 	struct keel_vcpu *vcpu = kzalloc(sizeof(*vcpu), GFP_KERNEL_ACCOUNT);
@@ -178,6 +194,8 @@ static struct keel_vcpu *vcpu_alloc(struct keel_vm *vm, u32 id)
 	if (!vcpu->run)
 		goto fail;
 	keel_account(PAGE_SIZE);
+	if (!vcpu_open_ledger(vcpu))
+		goto fail;
 	if (!fpu_alloc_guest_fpstate(&vcpu->guest_fpu))
 		goto fail;
 	err = keel_backend->vcpu_init(vcpu);

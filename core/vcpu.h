@@ -14,6 +14,7 @@
 #include <asm/fpu/api.h>
 #include <asm/fpu/types.h>
 #include "core/backend.h"
+#include "core/ledger.h"
 #include "core/request.h"
 #include "core/stats.h"
 #include "core/vm.h"
@@ -69,6 +70,7 @@ struct keel_vcpu {
 	struct keel_lapic *lapic;	/* constant; NULL without irqchip */
 	void *arch;			/* the back end's */
 	struct keel_vcpu_stats stats;	/* owner writes */
+	struct keel_ledger ledger;	/* owner */
 	u8 cr8;				/* owner: TPR[7:4]; the back end moves it */
 	u8 mp_state;			/* owner: KEEL_MP_* */
 	bool dr_live;			/* owner: the guest has the debug registers for itself */

@@ -184,9 +184,11 @@ void svm_enter(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	struct svm_control *c = &svm->vmcb->control;
 
 	svm_before_entry(vcpu, svm);
+	keel_ledger_start(&vcpu->ledger);
 	keel_guest_enter_irqoff();
 	svm_switch_to_guest(&svm->sw, vcpu->regs.gpr);
 	keel_guest_exit_irqoff();
+	keel_ledger_leave(&vcpu->ledger, rdtsc());
 
 	/* Nothing cached survives but the general registers. */
 	vcpu->regs.gpr[KEEL_RAX] = svm->vmcb->save.rax;

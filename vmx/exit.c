@@ -227,9 +227,11 @@ void vmx_enter(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	int failed;
 
 	vmx_before_entry(vcpu, vmx);
+	keel_ledger_start(&vcpu->ledger);
 	keel_guest_enter_irqoff();
 	failed = vmx_switch_to_guest(&vmx->sw, vcpu->regs.gpr);
 	keel_guest_exit_irqoff();
+	keel_ledger_leave(&vcpu->ledger, rdtsc());
 
 	/* Nothing cached survives but the general registers and CR2. */
 	vcpu->sregs.cr2 = native_read_cr2();

@@ -10,13 +10,14 @@
 
 #include "cli.h"
 #include "control.h"
+#include "ledger.h"
 #include "stats.h"
 
 #define STOP_SECONDS	60
 #define KILL_SECONDS	10
 #define STATS_SUFFIX	".stats"
 
-enum { OPT_NO_WAIT = 1 };
+enum { OPT_NO_WAIT = 1, OPT_CSV, OPT_PLOT };
 
 /* ---- answers -------------------------------------------------------------------- */
 
@@ -330,39 +331,89 @@ static enum exitcode get_stats(const char *name, struct json_object **all)
 	return code;
 }
 
-static void print_stats(const char *name, struct json_object *all)
-{
-	struct json_object *ended, *stats;
+typedef void (*ledger_fn)(struct json_object *vcpus, FILE *out);
 
-	if (json_object_object_get_ex(all, "ended", &ended))
+/* How the answer is shown: @ledger is NULL with -o json. */
+struct stat_view {
+	ledger_fn ledger;
+	bool counters;
+	int every;		/* seconds; 0: once */
+};
+
+static void print_stats(const char *name, struct json_object *all, const struct stat_view *view)
+{
+	struct json_object *ended, *stats, *ledger;
+
+	if (!view->ledger) {
+		print_json(all);
+		return;
+	}
+	if (view->counters && json_object_object_get_ex(all, "ended", &ended))
 		printf("%s: ended (%s)\n", name, text_of(ended, "cause"));
-	if (json_object_object_get_ex(all, "stats", &stats))
+	if (json_object_object_get_ex(all, "ledger", &ledger))
+		view->ledger(ledger, stdout);
+	if (view->counters && json_object_object_get_ex(all, "stats", &stats))
 		stats_print(stats, stdout);
+}
+
+/* Once, or again and again until the VM is gone. */
+static enum exitcode show_stats(const char *name, const struct stat_view *view)
+{
+	struct json_object *all, *ended;
+	enum exitcode code;
+	bool last;
+
+	for (;;) {
+		code = get_stats(name, &all);
+		if (code)
+			return code;
+		last = !view->every || json_object_object_get_ex(all, "ended", &ended);
+		if (view->every && isatty(STDOUT_FILENO))
+			fputs("\033[H\033[2J", stdout);
+		print_stats(name, all, view);
+		json_object_put(all);
+		fflush(stdout);
+		if (last)
+			return EXIT_OK;
+		sleep(view->every);
+	}
+}
+
+static int stat_option(struct cli *cli, int key, struct stat_view *view)
+{
+	switch (key) {
+	case OPT_CSV:
+		*view = (struct stat_view){ .ledger = ledger_csv, .every = view->every };
+		return 0;
+	case OPT_PLOT:
+		*view = (struct stat_view){ .ledger = ledger_plot, .every = view->every };
+		return 0;
+	}
+	view->every = atoi(cli->value);
+	if (view->every < 1 || view->every > 86400)
+		return cli_error(cli->verb, "--watch takes seconds, 1 to 86400, not '%s'",
+				 cli->value);
+	return 0;
 }
 
 static int stat_vm(const struct verb *verb, int argc, char **argv)
 {
-	struct json_object *all = NULL;
-	enum exitcode code;
+	struct stat_view view = { .ledger = ledger_print, .counters = true };
 	const char *name;
 	struct cli cli;
-	int rc;
+	int key;
 
 	cli_begin(&cli, verb, argc, argv);
-	rc = cli_common(&cli);
-	if (rc != CLI_END)
-		return cli_exit(rc);
+	while ((key = cli_next(&cli)) > 0)
+		if (stat_option(&cli, key, &view))
+			return EXIT_USAGE;
+	if (key != CLI_END)
+		return cli_exit(key);
 	if (!cli_words(&cli, 1, &name))
 		return EXIT_USAGE;
-	code = get_stats(name, &all);
-	if (code)
-		return code;
 	if (cli.json)
-		print_json(all);
-	else
-		print_stats(name, all);
-	json_object_put(all);
-	return EXIT_OK;
+		view.ledger = NULL;
+	return show_stats(name, &view);
 }
 
 /* ---- tables --------------------------------------------------------------------------------- */
@@ -372,6 +423,15 @@ static const struct option_spec common_options[] = { OPTION_OUTPUT, OPTION_HELP,
 static const struct option_spec stop_options[] = {
 	{ 't', "timeout", "SECONDS", "kill it if it has not stopped by then" },
 	{ OPT_NO_WAIT, "no-wait", NULL, "press the button and return" },
+	OPTION_OUTPUT,
+	OPTION_HELP,
+	{ 0 }
+};
+
+static const struct option_spec stat_options[] = {
+	{ OPT_CSV, "csv", NULL, "the histograms as vcpu,reason,path,from_ns,count" },
+	{ OPT_PLOT, "plot", NULL, "draw a histogram of each reason's times" },
+	{ 'w', "watch", "SECONDS", "again and again until the VM has ended" },
 	OPTION_OUTPUT,
 	OPTION_HELP,
 	{ 0 }
@@ -406,8 +466,12 @@ const struct verb verb_stop = {
 };
 
 const struct verb verb_stat = {
-	.name = "stat", .args = "NAME", .summary = "Show a virtual machine's exits by reason",
-	.options = common_options, .run = stat_vm,
+	.name = "stat", .args = "NAME",
+	.summary = "Show where a virtual machine's time goes, and its exits by reason",
+	.options = stat_options, .run = stat_vm,
 	.help =
+"An exit counts where it led: handled in the entry loop, in the kernel, or by\n"
+"the launcher. Its time is from the exit to the next entry, without the time\n"
+"in which the vCPU was halted or waited for a CPU of the host.\n"
 "For a VM that was started with --name and has ended, its final figures.\n",
 };

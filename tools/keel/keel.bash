@@ -20,7 +20,8 @@ _keel()
 		run) words="--kernel --initrd --append --memory --cpus --name
 			--no-reboot --no-sandbox $common" ;;
 		stop) words="--timeout --no-wait $common" ;;
-		list | info | kill | pause | resume | stat) words=$common ;;
+		stat) words="--csv --plot --watch $common" ;;
+		list | info | kill | pause | resume) words=$common ;;
 		help) words='run list stop kill pause resume stat info' ;;
 		esac
 		case ${COMP_WORDS[1]}:$cur in

@@ -18,6 +18,7 @@
 #include "control.h"
 #include "machine.h"
 #include "privileges.h"
+#include "ledger.h"
 #include "stats.h"
 
 #define DEFAULT_MEMORY	MIB(512)
@@ -284,15 +285,34 @@ static struct json_object *answer_status(struct session *s)
 	return reply;
 }
 
+/* "stats" and "ledger" into @all; false: the module gives none. */
+static bool add_stats(struct session *s, struct json_object *all)
+{
+	struct json_object *stats = s->stats >= 0 ? stats_read(s->stats) : NULL;
+	struct json_object *ledgers = json_object_new_array();
+	const struct vm *vm = &s->machine.vm;
+
+	for (unsigned int i = 0; i < vm->nr_vcpus; i++) {
+		const struct vcpu *vcpu = &vm->vcpu[i];
+		struct json_object *ledger = ledger_read(vcpu->ledger, vcpu->ledger_len,
+							 __builtin_ia32_rdtsc());
+
+		if (ledger)
+			json_object_array_add(ledgers, ledger);
+	}
+	json_object_object_add(all, "stats", stats);
+	json_object_object_add(all, "ledger", ledgers);
+	return stats;
+}
+
 static struct json_object *answer_stats(struct session *s)
 {
-	struct json_object *stats = s->stats >= 0 ? stats_read(s->stats) : NULL, *reply;
+	struct json_object *reply = done(0, NULL);
 
-	if (!stats)
-		return done(-1, "the module gives no statistics");
-	reply = done(0, NULL);
-	json_object_object_add(reply, "stats", stats);
-	return reply;
+	if (add_stats(s, reply))
+		return reply;
+	json_object_put(reply);
+	return done(-1, "the module gives no statistics");
 }
 
 static struct json_object *answer(void *ctx, const char *command)
@@ -425,19 +445,17 @@ static struct json_object *ending(struct session *s)
 /* For `keel stat NAME` after the end. */
 static void keep_stats(struct session *s, struct json_object *event)
 {
-	struct json_object *stats, *all;
+	struct json_object *all;
 	const char *text;
 
 	if (s->keep < 0 || s->stats < 0)
 		return;
-	stats = stats_read(s->stats);
-	if (!stats)
-		return;
 	all = json_object_new_object();
 	json_object_object_add(all, "ended", json_object_get(event));
-	json_object_object_add(all, "stats", stats);
-	text = json_object_to_json_string_ext(all, JSON_C_TO_STRING_PLAIN);
-	write_all(s->keep, text, strlen(text));
+	if (add_stats(s, all)) {
+		text = json_object_to_json_string_ext(all, JSON_C_TO_STRING_PLAIN);
+		write_all(s->keep, text, strlen(text));
+	}
 	json_object_put(all);
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The module's statistics: stream to JSON, JSON to table. It must not know
- * which counters there are; a name that starts with "exit" is an exit.
+ * which counters there are; a name that starts with "exit" is an exit, which the
+ * ledger shows better.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -155,8 +156,8 @@ static bool is_exit(const char *name)
 	return !strncmp(name, "exit", 4);
 }
 
-/* The counters of @vcpus that are exits (or are not) and not zero, largest first. */
-static size_t collect(struct json_object *vcpus, bool exits, struct row *rows)
+/* The counters of @vcpus that are not zero, largest first; exits are the ledger's. */
+static size_t collect(struct json_object *vcpus, struct row *rows)
 {
 	size_t nr = 0, cpus = json_object_array_length(vcpus);
 
@@ -164,7 +165,7 @@ static size_t collect(struct json_object *vcpus, bool exits, struct row *rows)
 		u64 total = 0;
 
 		(void)first;
-		if (is_exit(name) != exits)
+		if (is_exit(name))
 			continue;
 		for (size_t i = 0; i < cpus; i++)
 			total += value_of(json_object_array_get_idx(vcpus, i), name);
@@ -175,14 +176,12 @@ static size_t collect(struct json_object *vcpus, bool exits, struct row *rows)
 	return nr;
 }
 
-static void print_rows(struct json_object *vcpus, const char *title, const struct row *rows,
-		       size_t nr, FILE *out)
+static void print_rows(struct json_object *vcpus, const struct row *rows, size_t nr, FILE *out)
 {
 	size_t cpus = json_object_array_length(vcpus);
 	size_t columns = cpus > MAX_COLUMNS ? MAX_COLUMNS : cpus;
-	u64 sum = 0;
 
-	fprintf(out, "%-28s %14s", title, "total");
+	fprintf(out, "%-28s %14s", "Counters", "total");
 	for (size_t i = 0; i < columns && cpus > 1; i++)
 		fprintf(out, "      vcpu%-3zu", i);
 	fprintf(out, "%s\n", cpus > columns ? "  ..." : "");
@@ -192,10 +191,7 @@ static void print_rows(struct json_object *vcpus, const char *title, const struc
 			fprintf(out, " %12llu", value_of(json_object_array_get_idx(vcpus, i),
 							 rows[r].name));
 		fputc('\n', out);
-		sum += rows[r].total;
 	}
-	if (nr && is_exit(rows[0].name))
-		fprintf(out, "  %-26s %14llu\n", "(all)", sum);
 }
 
 static void print_vm(struct json_object *vm, FILE *out)
@@ -220,10 +216,8 @@ void stats_print(struct json_object *stats, FILE *out)
 		rows = calloc(nr + 1, sizeof(*rows));
 		if (!rows)
 			return;
-		nr = collect(vcpus, true, rows);
-		print_rows(vcpus, "Exits by reason", rows, nr, out);
-		nr = collect(vcpus, false, rows);
-		print_rows(vcpus, "Other counters", rows, nr, out);
+		nr = collect(vcpus, rows);
+		print_rows(vcpus, rows, nr, out);
 		free(rows);
 	}
 	if (json_object_object_get_ex(stats, "vm", &vm))

@@ -20,7 +20,7 @@ struct json_object *stats_read(int fd);
 /* The same from @len bytes of the stream. */
 struct json_object *stats_parse(const void *data, size_t len);
 
-/* Exits by reason and what else is not zero, a column for each vCPU and their sum. */
+/* What is not zero, exits apart; a column for each vCPU and their sum. */
 void stats_print(struct json_object *stats, FILE *out);
 
 #endif /* KEEL_TOOL_STATS_H */

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "ledger.h"
 #include "vm.h"
 
 /* Every struct of the ABI starts with its size. */
@@ -123,6 +124,8 @@ void vm_destroy(struct vm *vm)
 	for (unsigned int i = 0; i < vm->nr_vcpus; i++) {
 		if (vm->vcpu[i].run)
 			munmap(vm->vcpu[i].run, vm->info.run_size);
+		if (vm->vcpu[i].ledger)
+			munmap((void *)vm->vcpu[i].ledger, vm->vcpu[i].ledger_len);
 		close(vm->vcpu[i].fd);
 	}
 	free(vm->vcpu);
@@ -177,11 +180,17 @@ static int create_vcpu(struct vm *vm, u32 id)
 	vcpu->fd = fd;
 	vm->nr_vcpus = id + 1;
 	vcpu->run = mmap(NULL, vm->info.run_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (vcpu->run != MAP_FAILED)
+	if (vcpu->run == MAP_FAILED) {
+		vcpu->run = NULL;
+		fd = -errno;
+		say("mapping a vCPU's run page failed: %s", strerror(-fd));
+		return fd;
+	}
+	vcpu->ledger = ledger_map(fd, &vcpu->ledger_len);
+	if (vcpu->ledger)
 		return 0;
-	vcpu->run = NULL;
 	fd = -errno;
-	say("mapping a vCPU's run page failed: %s", strerror(-fd));
+	say("mapping a vCPU's exit ledger failed: %s", strerror(-fd));
 	return fd;
 }
 

@@ -16,6 +16,8 @@
 struct vcpu {
 	int fd;
 	struct keel_run *run;
+	const void *ledger;	/* the exit ledger, read-only */
+	size_t ledger_len;
 };
 
 struct vm {

@@ -370,6 +370,50 @@ struct keel_stat_desc {
 	__u32 reserved;
 };
 
+/* ---- vCPU: the exit ledger ---------------------------------------------------- */
+
+/*
+ * The read-only mapping of a vCPU fd at offset KEEL_LEDGER_OFFSET, MAP_SHARED
+ * and without PROT_WRITE (-EACCES) or PROT_EXEC (-EINVAL).  Its first page
+ * holds the head, which says how large the whole is; any part of it may be
+ * mapped (-EINVAL beyond).  It is written while it is read, each __u64 as one.
+ * Always on.  Offsets are from its beginning; ticks are those of the host's TSC.
+ *
+ *  times	nr_times __u64: ticks of each class of time.  All but the one that
+ *		runs now are settled; they add up to @since less the vCPU's birth,
+ *		or to within one stay in guest mode while @now is KEEL_LEDGER_RUNNING.
+ *  cells	[nr_reasons][nr_paths] of { __u64 ticks; __u64 bucket[nr_buckets]; }:
+ *		an exit is in one cell, by its reason and by how far it led;
+ *		bucket i counts those that took from 2^i to 2^(i+1) - 1 ticks until
+ *		the next entry (the last: and longer), halted and ready time apart.
+ *  names	of KEEL_LEDGER_NAME bytes each, NUL-terminated, [a-z0-9_].
+ */
+#define KEEL_LEDGER_OFFSET	0x100000
+#define KEEL_LEDGER_MAGIC	0x474c454bU	/* "KELG" */
+#define KEEL_LEDGER_NAME	16
+#define KEEL_LEDGER_RUNNING	(~0U)
+#define KEEL_LEDGER_NONE	(~0U)
+
+struct keel_ledger_head {
+	__u32 magic;		/* KEEL_LEDGER_MAGIC */
+	__u32 head_size;	/* of this struct, in bytes */
+	__u32 size;		/* of all that is described here, in bytes */
+	__u32 tick_khz;		/* ticks in a millisecond */
+	__u32 nr_times;
+	__u32 nr_reasons;
+	__u32 nr_paths;
+	__u32 nr_buckets;
+	__u32 times;		/* offset */
+	__u32 cells;		/* offset */
+	__u32 time_names;	/* offset */
+	__u32 path_names;	/* offset */
+	__u32 reason_names;	/* offset */
+	__u32 now;		/* index of the class that runs, or KEEL_LEDGER_RUNNING */
+	__u64 since;		/* host TSC at which it began */
+	__u32 open_reason;	/* the last exit while it has not ended and is in no cell... */
+	__u32 open_path;	/* ...or both KEEL_LEDGER_NONE */
+};
+
 /* ---- vCPU: the run page ---------------------------------------------------- */
 
 #define KEEL_EXIT_NONE		0	/* nothing happened: -EINTR and other errors */
