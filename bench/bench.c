@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * bench-keel and bench-kvm: run operations, print one line each:
+ * bench-keel and bench-kvm [-t] [PATTERN]...: run operations, print one line each:
  *
  *	HYPERVISOR NAME MEDIAN LEAST MOST SAMPLES
  *
  * The unit is the TSC's; on the lab's hosts that is an instruction. It must not
- * know how an operation is done.
+ * know how an operation is done. With -t every operation stops three
+ * times at the emulator's debugger, and a turn of it is between the first two.
  */
 #include <fnmatch.h>
 #include <stdarg.h>
@@ -53,11 +54,16 @@ int main(int argc, char **argv)
 	const struct op *op;
 	u32 n;
 
+	argv++;
+	if (*argv && !strcmp(*argv, "-t")) {
+		machine_tracing = true;
+		argv++;
+	}
 	machine_init();
 	for (op = ops; op->name; op++) {
-		if (!wanted(op->name, argv + 1))
+		if (!wanted(op->name, argv))
 			continue;
-		n = op->run(op, SAMPLES, samples);
+		n = op->run(op, machine_tracing ? TRACED_TURNS - 1 : SAMPLES, samples);
 		if (!n) {
 			printf("%s %s - - - 0\n", hv_name, op->name);
 		} else {

@@ -176,12 +176,33 @@ void machine_free(struct machine *m)
 
 /* ---- running ---- */
 
+bool machine_tracing;
+
+/*
+ * Where a traced loop would store its stamp, MOV [RDI+RSI*4],EAX, it stops at
+ * the debugger, XCHG BX,BX: the turn has the same number of instructions.
+ */
+static void set_stops(const char *fn, bool stop)
+{
+	static const u8 code[2][3] = { { 0x89, 0x04, 0xb7 }, { 0x66, 0x87, 0xdb } };
+	u8 *p = ram + guest_address(fn), *end = p + 256;
+
+	for (; p < end; p++) {
+		if (memcmp(p, code[!stop], 3))
+			continue;
+		memcpy(p, code[stop], 3);
+		return;
+	}
+}
+
 void machine_start(struct machine *m, u32 cpu, const char *fn, u32 n, u64 r8, u64 r9, u64 r10)
 {
 	struct keel_regs regs = { .rip = guest_address(fn), .rflags = 2 };
 
 	if (n > GUEST_MAX_SAMPLES)
 		die("%u samples are too many", n);
+	if (machine_tracing)
+		set_stops(fn, n == TRACED_TURNS);
 	regs.gpr[KEEL_GPR_RSP] = GUEST_STACK(cpu);
 	regs.gpr[KEEL_GPR_RDI] = GUEST_SAMPLES + n * 4;
 	regs.gpr[KEEL_GPR_RSI] = -(u64)n;

@@ -33,6 +33,19 @@ bool machine_run(struct machine *m, u32 cpu);
 /* Both */
 void machine_call(struct machine *m, u32 cpu, const char *fn, u32 n, u64 r8, u64 r9, u64 r10);
 
+/*
+ * The debugger is to see the operations: loops of so many turns stop at the end
+ * of each, and record nothing.
+ */
+#define TRACED_TURNS	3
+extern bool machine_tracing;
+/* The same in the launcher; see there. */
+static inline void machine_stop(void)
+{
+	if (machine_tracing)
+		asm volatile("xchg %%bx, %%bx" : : : "memory");
+}
+
 /* The first of the @n samples of the last loop. */
 const u32 *machine_samples(struct machine *m, u32 n);
 u64 machine_count(struct machine *m, u32 where);
