@@ -27,6 +27,9 @@ int host_pin(unsigned int cpu);
 /* Contents of a small file as a string, "" if it cannot be read. */
 const char *host_read(const char *path, char *buf, size_t size);
 
+/* A word into a file of sysfs. */
+int host_write(const char *path, const char *text);
+
 /* Lines of the kernel's log from now on: start, then look for a text in them. */
 void host_log_start(void);
 bool host_log_has(const char *text);

@@ -17,10 +17,7 @@
 
 static bool intel(void)
 {
-	struct keel_info info;
-
-	keel_info(&info);
-	return info.vendor == KEEL_VENDOR_INTEL;
+	return __builtin_cpu_is("intel");
 }
 
 static const char *vendor(void)
@@ -93,6 +90,14 @@ static void keel_works(void)
 	vm_free(vm);
 }
 
+/* Keel did not notice. */
+static void still_works(struct vcpu *v)
+{
+	v->vm->ram[0x1000] = 0xf4;
+	guest_real(v, 0x1000, 0);
+	vcpu_expect(v, KEEL_EXIT_HLT);
+}
+
 static void kvm_works(void)
 {
 	int fd = kvm_vm();
@@ -105,31 +110,61 @@ TEST(keel_then_kvm)
 {
 	struct vm *vm = vm_new(0);
 	struct vcpu *v = vcpu_new(vm, 0);
-	int ret, fd;
 
 	host_log_start();
-	ret = load_kvm("");
-	/* The usual answer: it is not even let in. */
-	CHECK(ret == -EBUSY || ret == 0, "%s: %s", vendor(), strerror(-ret));
-	if (!ret) {
-		fd = kvm_vm();
-		CHECK(fd < 0, "two owners of one CPU");
-		close(fd);
-	} else {
-		CHECK(host_log_has("is refused while Keel holds the CPUs"));
-	}
-	/* Keel did not notice. */
-	vm->ram[0x1000] = 0xf4;
-	guest_real(v, 0x1000, 0);
-	vcpu_expect(v, KEEL_EXIT_HLT);
+	/* It is not even let in. */
+	CHECK_EQ(load_kvm(""), -EBUSY);
+	CHECK(host_log_has("is refused while Keel holds the CPUs"));
+	still_works(v);
 	vm_free(vm);
 
 	/* And now it is KVM's turn. */
-	if (ret)
-		REQUIRE_EQ(load_kvm(""), 0);
+	REQUIRE_EQ(load_kvm(""), 0);
 	kvm_works();
 	CHECK_EQ(unload_kvm(), 0);
 	keel_works();
+}
+
+/* Let in by the administrator, it finds the CPUs taken. */
+TEST(keel_then_kvm_without_veto)
+{
+	struct vm *vm;
+	int fd;
+
+	host_insmod(MODULES "irqbypass.ko", "");
+	if (host_insmod(MODULES "kvm.ko", "") == -ENOENT)
+		ktap_skip("no " MODULES "kvm.ko here");
+	if (kvm_holds_at_load()) {
+		host_rmmod("kvm");
+		ktap_skip("this KVM takes the CPUs, and the emergency callback, when it is loaded");
+	}
+	vm = vm_new(0);
+	vcpu_new(vm, 0);
+	REQUIRE_EQ(host_write("/sys/module/keel/parameters/veto_kvm", "N"), 0);
+	CHECK_EQ(load_kvm(""), 0);
+	fd = kvm_vm();
+	CHECK(fd == -EBUSY, "KVM_CREATE_VM: %d", fd);
+	still_works(&vm->vcpu[0]);
+	vm_free(vm);
+	host_write("/sys/module/keel/parameters/veto_kvm", "Y");
+	kvm_works();
+	CHECK_EQ(unload_kvm(), 0);
+	keel_works();
+}
+
+/* Held as long as the module is there, without a VM. */
+TEST(eager)
+{
+	REQUIRE(WAIT_FOR(5000, !host_rmmod("keel")));
+	REQUIRE_EQ(host_insmod(HOST_KEEL, "ownership=eager"), 0);
+	host_log_start();
+	CHECK_EQ(load_kvm(""), -EBUSY);
+	CHECK(host_log_has("is refused while Keel holds the CPUs"));
+	REQUIRE(WAIT_FOR(5000, !host_rmmod("keel")));
+	host_need_keel();
+	keel_works();
+	REQUIRE_EQ(load_kvm(""), 0);
+	CHECK_EQ(unload_kvm(), 0);
 }
 
 TEST(kvm_then_keel)
