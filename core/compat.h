@@ -16,6 +16,7 @@
 #include <asm/cpufeature.h>
 #include <asm/fpu/api.h>
 #include <asm/nospec-branch.h>
+#include <asm/perf_event.h>
 #include "keel_config.h"
 
 #if !IS_ENABLED(CONFIG_KVM) || !IS_ENABLED(CONFIG_PREEMPT_NOTIFIERS) || \
@@ -118,6 +119,21 @@ static inline void keel_ibpb_before_user(void)
 #ifdef X86_FEATURE_IBPB_EXIT_TO_USER
 	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
 		this_cpu_write(x86_ibpb_exit_to_user, true);
+#endif
+}
+
+/* ---- perf ---------------------------------------------------------------------- */
+
+/*
+ * [entry] The MSRs of this CPU that perf wants to hold other values while a
+ * guest runs; *@nr of them.  NULL: none, *@nr means nothing.
+ */
+static inline const struct perf_guest_switch_msr *keel_perf_guest_msrs(int *nr)
+{
+#ifdef HAVE_PERF_GUEST_GET_MSRS
+	return perf_guest_get_msrs(nr, NULL);	/* no counters of the guest's own */
+#else
+	return NULL;
 #endif
 }
 

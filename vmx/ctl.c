@@ -80,9 +80,7 @@ static void vmx_write_controls(struct keel_vcpu *vcpu)
 	vmx_write(VMX_PF_ERROR_MASK, 0);
 	vmx_write(VMX_PF_ERROR_MATCH, 0);
 	vmx_write(VMX_CR3_TARGET_COUNT, 0);
-	vmx_write(VMX_EXIT_MSR_STORE_COUNT, 0);
-	vmx_write(VMX_EXIT_MSR_LOAD_COUNT, 0);
-	vmx_write(VMX_ENTRY_MSR_LOAD_COUNT, 0);
+	vmx_msrlists_reset(vmx);
 	vmx_write(VMX_MSR_BITMAP, page_to_phys(vmx_global.msr_bitmap));
 	vmx_write(VMX_VIRTUAL_APIC, __pa(vmx->virtual_apic));
 	vmx_write(VMX_TPR_THRESHOLD, 0);

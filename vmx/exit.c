@@ -214,6 +214,8 @@ static void vmx_before_entry(struct keel_vcpu *vcpu, struct vmx_vcpu *vmx)
 		set_debugreg(vcpu->dr6, 6);
 	if (native_read_cr2() != vcpu->sregs.cr2)
 		native_write_cr2(vcpu->sregs.cr2);
+	if (vmx->msrlists)
+		vmx_perf_enter(vmx);
 	if (vmx_global.flush_l1d && vmx->flush_l1d) {
 		vmx->flush_l1d = false;
 		keel_flush_l1d();
@@ -243,6 +245,7 @@ void vmx_enter(struct keel_vcpu *vcpu, struct keel_exit *exit)
 		set_debugreg(0, 6);
 	}
 	if (unlikely(failed)) {
+		vmx_perf_failed(vmx);
 		vmx_entry_failed(vcpu, exit, 0);
 		return;
 	}

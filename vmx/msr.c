@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The MSR bitmap, and the syscall MSRs that VMX does not switch: they are the
- * guest's while the vCPU is loaded.  It must not know what the other MSRs
- * mean: core/msr.c does.
+ * The MSR bitmap; the syscall MSRs that VMX does not switch: they are the
+ * guest's while the vCPU is loaded; and the lists of those that change exactly
+ * at entry and exit.  It must not know what the other MSRs mean: core/msr.c
+ * does.
  */
 #include <linux/gfp.h>
+#include <linux/log2.h>
 #include <linux/mm.h>
+#include <linux/slab.h>
+#include <asm/io.h>
 #include <asm/msr.h>
+#include "core/compat.h"
 #include "core/stats.h"
 #include "vmx/vmx.h"
 
@@ -112,4 +117,94 @@ void vmx_set_msrs(struct keel_vcpu *vcpu)
 	vmx_write(VMX_GUEST_SYSENTER_EIP, m->sysenter_eip);
 	vmx_write(VMX_GUEST_PAT, m->pat);
 	vmx_write(VMX_GUEST_DEBUGCTL, m->debugctl);
+}
+
+/* ---- lists -------------------------------------------------------------------------- */
+
+#define VMX_MISC_MSR_LIST_SHIFT	25	/* three bits: recommended length, in 512 less one */
+#define VMX_MISC_MSR_LIST_MASK	7U
+#define VMX_MISC_MSR_LIST_UNIT	512U
+
+/* Counters that perf may ask about: all that an MSR list has room for are looked at. */
+#define VMX_PERF_MSRS		16
+
+/* A power of two is naturally aligned, as the CPU wants the lists. */
+#define VMX_MSRLISTS_SIZE	roundup_pow_of_two(sizeof(struct vmx_msrlists))
+
+/* [task] How long the lists may be; 0: the kernel has no counters to keep from guests. */
+u32 vmx_msrlist_most(u64 misc)
+{
+	u32 most = ((misc >> VMX_MISC_MSR_LIST_SHIFT & VMX_MISC_MSR_LIST_MASK) + 1) *
+		   VMX_MISC_MSR_LIST_UNIT;
+	bool there;
+	int nr;
+
+	preempt_disable();
+	there = keel_perf_guest_msrs(&nr);
+	preempt_enable();
+	return there ? min_t(u32, most, VMX_MSRLIST_ROOM) : 0;
+}
+
+int vmx_msrlists_alloc(struct vmx_vcpu *vmx)
+{
+	if (!vmx_global.msrlist_most)
+		return 0;
+	vmx->msrlists = kzalloc(VMX_MSRLISTS_SIZE, GFP_KERNEL_ACCOUNT);
+	if (!vmx->msrlists)
+		return -ENOMEM;
+	keel_account(VMX_MSRLISTS_SIZE);
+	return 0;
+}
+
+void vmx_msrlists_free(struct vmx_vcpu *vmx)
+{
+	if (!vmx->msrlists)
+		return;
+	kfree(vmx->msrlists);
+	keel_account(-(long)VMX_MSRLISTS_SIZE);
+}
+
+void vmx_msrlists_reset(struct vmx_vcpu *vmx)
+{
+	vmx_write(VMX_EXIT_MSR_STORE_COUNT, 0);
+	vmx_write(VMX_EXIT_MSR_LOAD_COUNT, 0);
+	vmx_write(VMX_ENTRY_MSR_LOAD_COUNT, 0);
+	if (!vmx->msrlists)
+		return;
+	vmx->msrlists->nr = 0;
+	vmx_write(VMX_EXIT_MSR_LOAD_LIST, __pa(vmx->msrlists->host));
+	vmx_write(VMX_ENTRY_MSR_LOAD_LIST, __pa(vmx->msrlists->guest));
+}
+
+void vmx_perf_enter(struct vmx_vcpu *vmx)
+{
+	const struct perf_guest_switch_msr *msrs;
+	struct vmx_msr_change changes[VMX_PERF_MSRS];
+	int i, nr = 0;
+
+	msrs = keel_perf_guest_msrs(&nr);
+	nr = msrs ? clamp(nr, 0, VMX_PERF_MSRS) : 0;
+	for (i = 0; i < nr; i++)
+		changes[i] = (struct vmx_msr_change){
+			.index = msrs[i].msr, .host = msrs[i].host, .guest = msrs[i].guest };
+	if (unlikely(vmx_msrlist_set(vmx->msrlists, changes, nr, vmx_global.msrlist_most))) {
+		vmx_write(VMX_EXIT_MSR_LOAD_COUNT, vmx->msrlists->nr);
+		vmx_write(VMX_ENTRY_MSR_LOAD_COUNT, vmx->msrlists->nr);
+	}
+	if (likely(!vmx->msrlists->nr))
+		return;
+	/*
+	 * A record may be on its way when PEBS is switched off: with the entry
+	 * itself it would still be written, to an address of the guest.
+	 */
+	vmx->host_pebs = vmx_msrlist_host(vmx->msrlists, MSR_IA32_PEBS_ENABLE);
+	if (vmx->host_pebs)
+		wrmsrl_safe(MSR_IA32_PEBS_ENABLE, 0);
+}
+
+/* No exit, so nothing was loaded. */
+void vmx_perf_failed(struct vmx_vcpu *vmx)
+{
+	if (vmx->msrlists && vmx->msrlists->nr && vmx->host_pebs)
+		wrmsrl_safe(MSR_IA32_PEBS_ENABLE, vmx->host_pebs);
 }

@@ -56,6 +56,7 @@ static void vmx_vcpu_fini(struct keel_vcpu *vcpu)
 	vmx_unload(vmx);
 	vmx_forget(vmx);
 	vmx_vpid_free(vmx);
+	vmx_msrlists_free(vmx);
 	vmx_free_page(vmx->virtual_apic);
 	vmx_free_page(vmx->vmcs);
 	kfree(vmx);
@@ -79,7 +80,9 @@ static int vmx_vcpu_init(struct keel_vcpu *vcpu)
 	vmx->virtual_apic = vmx_alloc_page();
 	if (!vmx->vmcs || !vmx->virtual_apic)
 		goto fail;
-	err = vmx_vpid_alloc(vmx);
+	err = vmx_msrlists_alloc(vmx);
+	if (!err)
+		err = vmx_vpid_alloc(vmx);
 	if (err)
 		goto fail;
 	vmx->vmcs->revision = vmx_global.revision;

@@ -10,6 +10,7 @@
 #include <linux/percpu-defs.h>
 #include <asm/asm.h>
 #include "core/vcpu.h"
+#include "vmx/msrlist.h"
 
 /* ---- VMCS fields ------------------------------------------------------------- */
 
@@ -26,6 +27,8 @@
 #define VMX_HOST_TR_SELECTOR		0x0c0c
 /* 64 bits */
 #define VMX_MSR_BITMAP			0x2004
+#define VMX_EXIT_MSR_LOAD_LIST		0x2008
+#define VMX_ENTRY_MSR_LOAD_LIST		0x200a
 #define VMX_PML_ADDRESS			0x200e
 #define VMX_TSC_OFFSET			0x2010
 #define VMX_VIRTUAL_APIC		0x2012
@@ -300,6 +303,9 @@ struct vmx_vcpu {
 	/* syscall MSRs: in the CPU while loaded */
 	bool msrs_live;
 	u64 host_kernel_gs_base;
+	struct vmx_msrlists *msrlists;	/* constant; NULL: nobody asks for MSRs */
+	u64 host_pebs;			/* PEBS_ENABLE, when it was cleared for an entry */
+	u64 host_debugctl;		/* an exit leaves 0 there */
 	u16 host_fs, host_gs, host_ds, host_es, host_ldt;
 };
 
@@ -321,6 +327,7 @@ struct vmx_globals {
 	u64 ept_cap;
 	u32 caps;				/* KEEL_CAP_* */
 	struct page *msr_bitmap;
+	u32 msrlist_most;			/* MSRs in a list; 0: perf has none */
 	bool flush_l1d;				/* the CPU has L1TF and the host mitigates */
 	u32 slice;				/* VMX_TIMER_VALUE of every entry */
 	u64 star, lstar, cstar, sfmask;		/* the host's */
@@ -408,6 +415,13 @@ void vmx_load_msrs(struct keel_vcpu *vcpu);
 void vmx_save_msrs(struct keel_vcpu *vcpu);
 void vmx_get_msrs(struct keel_vcpu *vcpu);
 void vmx_set_msrs(struct keel_vcpu *vcpu);
+u32 vmx_msrlist_most(u64 misc);
+int vmx_msrlists_alloc(struct vmx_vcpu *vmx);
+void vmx_msrlists_free(struct vmx_vcpu *vmx);
+void vmx_msrlists_reset(struct vmx_vcpu *vmx);	/* VMCS current */
+/* [entry] perf's MSRs into the lists; after an entry that failed: what was cleared for it */
+void vmx_perf_enter(struct vmx_vcpu *vmx);
+void vmx_perf_failed(struct vmx_vcpu *vmx);
 
 /* state.c */
 void vmx_state_get(struct keel_vcpu *vcpu, u32 groups);
