@@ -17,6 +17,7 @@ struct keel_vcpu;
 enum keel_exit_kind {
 	KEEL_X_NONE,		/* handled inside the back end: enter again */
 	KEEL_X_INTR,		/* a host interrupt, already delivered */
+	KEEL_X_TIMER,		/* what set_timer() asked for */
 	KEEL_X_IRQ_WINDOW,	/* the guest can take an interrupt now */
 	KEEL_X_NMI_WINDOW,	/* the guest can take an NMI now */
 	KEEL_X_CPUID,
@@ -196,6 +197,13 @@ struct keel_backend_ops {
 
 	/* [vcpu] */
 	void (*set_tsc_offset)(struct keel_vcpu *vcpu, u64 offset);
+	/*
+	 * [owner] Leave guest mode with KEEL_X_TIMER once the host's TSC has reached
+	 * @deadline, not before; U64_MAX: no more.  It counts in guest mode alone: a
+	 * deadline that has passed elsewhere ends the next entry at once.  False, or
+	 * NULL: this CPU cannot, now and always.
+	 */
+	bool (*set_timer)(struct keel_vcpu *vcpu, u64 deadline);
 	void (*dr_access)(struct keel_vcpu *vcpu, bool intercept);
 	/* [vcpu] step over the instruction that caused @exit; false: its length
 	 * is unknown, the caller must decode

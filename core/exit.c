@@ -327,6 +327,13 @@ static int exit_intr(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	return KEEL_NEXT_ENTER;
 }
 
+/* The LAPIC's timer: a deadline that guest mode counted. */
+static int exit_timer(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	lapic_timer_exit(vcpu);
+	return KEEL_NEXT_ENTER;
+}
+
 static int exit_irq_window(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
 	vcpu->irq_window = false;
@@ -401,6 +408,7 @@ static int exit_entry_fail(struct keel_vcpu *vcpu, struct keel_exit *exit)
 const struct keel_exit_row keel_exit_table[KEEL_X_NR] = {
 	[KEEL_X_NONE] = { exit_none, .fast_any = true },
 	[KEEL_X_INTR] = { exit_intr },
+	[KEEL_X_TIMER] = { exit_timer, .fast_any = true },
 	[KEEL_X_IRQ_WINDOW] = { exit_irq_window, .fast_any = true },
 	[KEEL_X_NMI_WINDOW] = { exit_nmi_window, .fast_any = true },
 	[KEEL_X_CPUID] = { exit_cpuid, .fast = true },

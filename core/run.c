@@ -311,6 +311,7 @@ static int run_serve_requests(struct keel_vcpu *vcpu)
 {
 	struct keel_requests *req = &vcpu->req;
 	int next = KEEL_NEXT_ENTER;
+	bool tsc;
 
 	vcpu->stats.requests++;
 	if (keel_requests_take(req, KEEL_REQ_DEAD))
@@ -322,9 +323,12 @@ static int run_serve_requests(struct keel_vcpu *vcpu)
 		vcpu->stats.flushes++;
 		keel_backend->flush(vcpu);
 	}
-	if (keel_requests_take(req, KEEL_REQ_TSC))
+	tsc = keel_requests_take(req, KEEL_REQ_TSC);
+	if (tsc)
 		keel_backend->set_tsc_offset(vcpu, keel_tsc_offset(vcpu));
 	preempt_enable();
+	if (tsc)
+		lapic_tsc_changed(vcpu);
 	if (next == KEEL_NEXT_ENTER && keel_requests_take(req, KEEL_REQ_KICK))
 		return run_kicked(vcpu);
 	return next;
@@ -343,6 +347,7 @@ static int run_halted(struct keel_vcpu *vcpu)
 		keel_vcpu_request(vcpu, KEEL_REQ_EVENT);
 		return KEEL_NEXT_ENTER;
 	}
+	lapic_timer_to_host(vcpu);
 	keel_ledger_switch(&vcpu->ledger, KEEL_TIME_HALTED, rdtsc());
 	err = rcuwait_wait_event(&vcpu->wait, READ_ONCE(vcpu->req.pending), TASK_INTERRUPTIBLE);
 	keel_ledger_switch(&vcpu->ledger, KEEL_TIME_KERNEL, rdtsc());
@@ -361,8 +366,12 @@ static int run_once(struct keel_vcpu *vcpu)
 		if (next != KEEL_NEXT_ENTER)
 			return next;
 	}
-	if (vcpu->mp_state != KEEL_MP_RUNNABLE)
-		return run_halted(vcpu);
+	if (vcpu->mp_state != KEEL_MP_RUNNABLE) {
+		next = run_halted(vcpu);
+		if (vcpu->mp_state == KEEL_MP_RUNNABLE)
+			lapic_timer_to_guest(vcpu);
+		return next;
+	}
 	if (READ_ONCE(vcpu->posted))
 		return keel_take_posted(vcpu);
 	next = run_guest(vcpu, &exit);

@@ -30,6 +30,7 @@ struct vcpu_stat {
 const char *const keel_exit_names[KEEL_X_NR] = {
 	[KEEL_X_NONE] = "none",
 	[KEEL_X_INTR] = "interrupt",
+	[KEEL_X_TIMER] = "timer",
 	[KEEL_X_IRQ_WINDOW] = "irq_window",
 	[KEEL_X_NMI_WINDOW] = "nmi_window",
 	[KEEL_X_CPUID] = "cpuid",

@@ -68,6 +68,8 @@ struct keel_lapic {
 	u64 target;			/* owner writes: copy of m.target for the callback */
 	u64 armed;			/* @timer's expiry, LAPIC_TIMER_OFF: none; READ_ONCE */
 	bool fired;			/* callback sets, owner clears */
+	/* owner: guest mode counts, @target is off; a deadline then has m.target 0 */
+	bool in_guest;
 };
 
 /* ns on the VM's clock.  Any context but NMI. */
@@ -110,6 +112,8 @@ void lapic_learn_features(struct keel_lapic *l);
 void lapic_timer_setup(struct keel_lapic *l);
 void lapic_timer_arm(struct keel_lapic *l);		/* owner: m.target changed */
 void lapic_timer_fired(struct keel_lapic *l);		/* owner: @fired was seen */
+/* owner: somebody looks at the timer; one that guest mode counts may have expired outside */
+void lapic_timer_look(struct keel_lapic *l);
 /* owner: m.deadline changed; true: it was due and is delivered */
 bool lapic_timer_set_deadline(struct keel_lapic *l);
 void pit_timer_setup(struct keel_irqchip_state *chip);

@@ -93,6 +93,15 @@ int lapic_msr_write(struct keel_vcpu *vcpu, u32 index, u64 val);
 u64 lapic_tsc_deadline(struct keel_vcpu *vcpu);
 void lapic_set_tsc_deadline(struct keel_vcpu *vcpu, u64 deadline);
 /*
+ * [vCPU owner] Who counts for the timer: guest mode itself, where the back end
+ * can, or an hrtimer, while the vCPU sleeps.
+ */
+void lapic_timer_to_guest(struct keel_vcpu *vcpu);
+void lapic_timer_to_host(struct keel_vcpu *vcpu);
+void lapic_timer_exit(struct keel_vcpu *vcpu);	/* KEEL_X_TIMER; also [entry] */
+void lapic_tsc_changed(struct keel_vcpu *vcpu);	/* the guest's TSC was set, or went on */
+
+/*
  * What irqchip/ calls in core/ for a target vCPU, any context (core/vcpu.h):
  * keel_vcpu_request(vcpu, KEEL_REQ_EVENT)	an IRR bit was posted
  * keel_vcpu_nmi(vcpu), keel_vcpu_init_ipi(vcpu), keel_vcpu_sipi(vcpu, vector)

@@ -77,6 +77,7 @@ int lapic_create(struct keel_vcpu *vcpu)
 	lapic_timer_setup(l);
 	lapic_model_reset(&l->m, vcpu->id == 0, false);
 	vcpu->lapic = l;
+	lapic_timer_to_guest(vcpu);
 	return 0;
 }
 
@@ -277,6 +278,7 @@ u64 lapic_tsc_deadline(struct keel_vcpu *vcpu)
 
 	if (!l)
 		return 0;
+	lapic_timer_look(l);
 	lapic_refresh(l);
 	return l->m.deadline;
 }

@@ -28,6 +28,7 @@ static int lapic_rec_save(struct keel_vm *vm, struct keel_vcpu *vcpu, void *buf,
 {
 	struct keel_lapic *l = vcpu->lapic;
 
+	lapic_timer_look(l);
 	lapic_refresh(l);
 	lapic_model_save(&l->m, buf, irq_clock(l->chip));
 	return 0;

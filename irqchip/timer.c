@@ -58,10 +58,44 @@ static enum hrtimer_restart lapic_timer_fn(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
+/*
+ * Guest mode counts: nobody but the guest can tell when its timer expires, so
+ * nothing has to interrupt a host that does something else meanwhile.  @ticks
+ * of the guest's TSC from now, U64_MAX: none.
+ */
+static void lapic_timer_count(struct keel_lapic *l, u64 ticks)
+{
+	u64 deadline = U64_MAX, now;
+
+	if (ticks != U64_MAX) {
+		now = rdtsc();
+		if (check_add_overflow(now, keel_tsc_to_host(l->vcpu->vm, ticks), &deadline))
+			deadline = U64_MAX;
+	}
+	keel_backend->set_timer(l->vcpu, deadline);
+}
+
+/* One-shot and periodic: an expiry that the two clocks make early is seen again. */
+static void lapic_timer_count_ns(struct keel_lapic *l)
+{
+	u64 target = l->m.target, now;
+
+	if (target == LAPIC_TIMER_OFF) {
+		lapic_timer_count(l, U64_MAX);
+		return;
+	}
+	now = irq_clock(l->chip);
+	lapic_timer_count(l, target > now ? keel_ns_to_tsc(l->vcpu->vm, target - now) : 0);
+}
+
 void lapic_timer_arm(struct keel_lapic *l)
 {
 	unsigned long flags;
 
+	if (l->in_guest) {
+		lapic_timer_count_ns(l);
+		return;
+	}
 	/* A full barrier: the target before the look at what is armed. */
 	xchg(&l->target, l->m.target);
 	if (READ_ONCE(l->armed) <= l->m.target)
@@ -80,8 +114,14 @@ bool lapic_timer_set_deadline(struct keel_lapic *l)
 	if (deadline) {
 		tsc = keel_guest_tsc(l->vcpu->vm);
 		due = deadline <= tsc;
+		if (l->in_guest && !due) {
+			l->m.target = 0;
+			lapic_timer_count(l, deadline - tsc);
+			return false;
+		}
 		/* Due already: no timer is needed for that. */
-		l->m.target = due ? 0 : irq_clock(l->chip) + keel_tsc_to_ns(l->vcpu->vm, deadline - tsc);
+		l->m.target = due ? 0 : irq_clock(l->chip) +
+					keel_tsc_to_ns(l->vcpu->vm, deadline - tsc);
 		if (due)
 			lapic_timer_expire(&l->m, 0);
 	}
@@ -103,6 +143,66 @@ void lapic_timer_fired(struct keel_lapic *l)
 	}
 	lapic_timer_expire(&l->m, irq_clock(l->chip));
 	lapic_timer_arm(l);
+}
+
+void lapic_timer_exit(struct keel_vcpu *vcpu)
+{
+	struct keel_lapic *l = vcpu->lapic;
+
+	if (!l)
+		return;
+	lapic_timer_fired(l);
+	keel_requests_set(&vcpu->req, KEEL_REQ_EVENT);
+}
+
+void lapic_timer_look(struct keel_lapic *l)
+{
+	if (l->in_guest && l->m.target != LAPIC_TIMER_OFF)
+		lapic_timer_exit(l->vcpu);
+}
+
+/* The timer is armed anew, by whoever counts now. */
+static void lapic_timer_again(struct keel_lapic *l)
+{
+	if (!l->m.deadline)
+		lapic_timer_arm(l);
+	else if (lapic_timer_set_deadline(l))
+		keel_requests_set(&l->vcpu->req, KEEL_REQ_EVENT);
+}
+
+void lapic_timer_to_guest(struct keel_vcpu *vcpu)
+{
+	struct keel_lapic *l = vcpu->lapic;
+
+	if (!l || l->in_guest || !keel_backend->set_timer ||
+	    !keel_backend->set_timer(vcpu, U64_MAX))
+		return;
+	/* An hrtimer that is armed finds nothing to do: cheaper than to search for it now. */
+	WRITE_ONCE(l->target, LAPIC_TIMER_OFF);
+	l->in_guest = true;
+	if (l->m.target != LAPIC_TIMER_OFF)
+		lapic_timer_again(l);
+}
+
+void lapic_timer_to_host(struct keel_vcpu *vcpu)
+{
+	struct keel_lapic *l = vcpu->lapic;
+
+	if (!l || !l->in_guest)
+		return;
+	l->in_guest = false;
+	if (l->m.target == LAPIC_TIMER_OFF)
+		return;
+	keel_backend->set_timer(vcpu, U64_MAX);
+	lapic_timer_again(l);
+}
+
+void lapic_tsc_changed(struct keel_vcpu *vcpu)
+{
+	struct keel_lapic *l = vcpu->lapic;
+
+	if (l && l->m.target != LAPIC_TIMER_OFF)
+		lapic_timer_again(l);
 }
 
 void lapic_timer_setup(struct keel_lapic *l)

@@ -4,7 +4,8 @@
 # run.sh [-n] GROUP|PROGRAM...: run tests on this host and print KTAP, a
 # program's results as subtests. Loads keel.ko if it is not there (-n: leave
 # that to the tests), and fails a program after which the kernel's log has more
-# reports than before. Exit status: 0, 1, or 4 if everything was skipped.
+# reports than before. $KEEL_PARAMS are parameters for the module, as
+# "apicv=0 preemption_timer=0". Exit status: 0, 1, or 4 if everything was skipped.
 
 # shellcheck disable=SC3040 # the busybox of lab hosts has it
 set -o pipefail
@@ -27,7 +28,8 @@ indent()
 if [ "$1" = -n ]; then
 	shift
 elif [ ! -e /sys/module/keel ]; then
-	insmod "$module" || { echo "Bail out! cannot load $module"; exit 1; }
+	# shellcheck disable=SC2086 # a list of words
+	insmod "$module" $KEEL_PARAMS || { echo "Bail out! cannot load $module"; exit 1; }
 fi
 
 programs=

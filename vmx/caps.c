@@ -25,7 +25,6 @@ struct vmx_globals vmx_global;
 #define VMX_BASIC_SIZE_SHIFT	32
 #define VMX_BASIC_SIZE_MASK	0x1fffU
 #define VMX_MISC_TIMER_SHIFT	0x1fU	/* the preemption timer counts TSC bits from here up */
-#define VMX_SLICE_MS		10	/* longest stay in the guest: see vmx_write_controls() */
 #define FEAT_CTL_NEEDED		(FEAT_CTL_LOCKED | FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX)
 
 enum vmx_word { VMX_W_PIN, VMX_W_PROC, VMX_W_PROC2, VMX_W_EXIT, VMX_W_ENTRY, VMX_NR_WORDS };
@@ -51,7 +50,7 @@ static const struct vmx_control {
 	{ VMX_W_PIN, true, VMX_PIN_INTR, 0, "external-interrupt exiting" },
 	{ VMX_W_PIN, true, VMX_PIN_NMI, 0, "NMI exiting" },
 	{ VMX_W_PIN, true, VMX_PIN_VNMI, KEEL_CAP_VNMI, "virtual NMIs" },
-	{ VMX_W_PIN, false, VMX_PIN_TIMER, 0, "preemption timer" },
+	{ VMX_W_PIN, false, VMX_PIN_TIMER, KEEL_CAP_PREEMPTION_TIMER, "preemption timer" },
 	{ VMX_W_PROC, true, VMX_PROC_TSC_OFFSET, 0, "TSC offsetting" },
 	{ VMX_W_PROC, true, VMX_PROC_HLT, 0, "HLT exiting" },
 	{ VMX_W_PROC, true, VMX_PROC_MWAIT, 0, "MWAIT exiting" },
@@ -160,6 +159,7 @@ int vmx_probe(struct keel_report *report)
 	}
 	if (vmx_choose(words, &caps, report) + vmx_check_ept(report))
 		return -EOPNOTSUPP;
+	vmx_timer_audit(words[VMX_W_PIN], report);
 	return 0;
 }
 
@@ -184,8 +184,8 @@ static void vmx_read_caps(void)
 	vmx_global.cr0_fixed = vmx_msr(MSR_IA32_VMX_CR0_FIXED0) & ~(u64)(X86_CR0_PE | X86_CR0_PG);
 	vmx_global.cr4_fixed = vmx_msr(MSR_IA32_VMX_CR4_FIXED0);
 	vmx_global.ept_cap = vmx_msr(MSR_IA32_VMX_EPT_VPID_CAP);
-	vmx_global.slice = min_t(u64, (u64)tsc_khz * VMX_SLICE_MS >>
-				      (vmx_msr(MSR_IA32_VMX_MISC) & VMX_MISC_TIMER_SHIFT), U32_MAX);
+	vmx_global.timer_shift = vmx_msr(MSR_IA32_VMX_MISC) & VMX_MISC_TIMER_SHIFT;
+	vmx_timer_setup();
 	if (vmx_global.ept_cap & VMX_EPT_CAP_1G)
 		vmx_global.caps |= KEEL_CAP_1G_PAGES;
 	if (vmx_global.ept_cap & VMX_EPT_CAP_AD)

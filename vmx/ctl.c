@@ -90,13 +90,7 @@ static void vmx_write_controls(struct keel_vcpu *vcpu)
 		vmx_write(VMX_TSC_MULTIPLIER, vcpu->vm->tsc_ratio);
 	if (vmx->vpid)
 		vmx_write(VMX_VPID, vmx->vpid);
-	/*
-	 * A backstop: no guest stays longer, whatever becomes of the host's
-	 * interrupts.  Bochs forgets one that waits when a guest with IF clear is
-	 * entered.  The CPU starts from this value at every entry: it costs none.
-	 */
-	if (vmx_global.pin & VMX_PIN_TIMER)
-		vmx_write(VMX_TIMER_VALUE, vmx_global.slice);
+	vmx_timer_reset(vmx);
 	if (vmx_global.proc2 & VMX_PROC2_PLE) {
 		vmx_write(VMX_PLE_GAP, VMX_PLE_GAP_CYCLES);
 		vmx_write(VMX_PLE_WINDOW, VMX_PLE_WINDOW_CYCLES);

@@ -155,7 +155,7 @@ static const struct {
 	[VMX_X_TPR_THRESHOLD] = { KEEL_X_NONE, false, vmx_decode_tpr },
 	[VMX_X_EPT_VIOLATION] = { KEEL_X_STAGE2, false, vmx_decode_ept },
 	[VMX_X_INVEPT] = { KEEL_X_UNDEFINED },
-	[VMX_X_TIMER] = { KEEL_X_INTR },
+	[VMX_X_TIMER] = { KEEL_X_INTR, false, vmx_decode_timer },
 	[VMX_X_INVVPID] = { KEEL_X_UNDEFINED },
 	[VMX_X_WBINVD] = { KEEL_X_CACHE, true },
 	[VMX_X_XSETBV] = { KEEL_X_XSETBV, true },
@@ -208,6 +208,8 @@ static void vmx_before_entry(struct keel_vcpu *vcpu, struct vmx_vcpu *vmx)
 		vmx_write(VMX_HOST_CR4, cr4);
 	}
 	*tpr = vcpu->cr8 << 4;
+	if (vmx->timer_look)
+		vmx_timer_write(vmx);
 	if (unlikely(vmx->flush))
 		vmx_flush_now(vcpu);
 	if (unlikely(vcpu->dr_live))

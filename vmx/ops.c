@@ -75,6 +75,7 @@ static int vmx_vcpu_init(struct keel_vcpu *vcpu)
 	vcpu->arch = vmx;
 	vmx->vcpu = vcpu;
 	vmx->last_cpu = -1;
+	vmx->timer_deadline = U64_MAX;
 	INIT_LIST_HEAD(&vmx->loaded);
 	vmx->vmcs = vmx_alloc_page();
 	vmx->virtual_apic = vmx_alloc_page();
@@ -136,6 +137,7 @@ const struct keel_backend_ops vmx_ops = {
 	.set_root = vmx_set_root,
 	.flush = vmx_flush,
 	.set_tsc_offset = vmx_set_tsc_offset,
+	.set_timer = vmx_set_timer,
 	.dr_access = vmx_dr_access,
 	.skip_insn = vmx_skip_insn,
 	.dump = vmx_dump,

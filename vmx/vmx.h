@@ -298,6 +298,9 @@ struct vmx_vcpu {
 	bool event;			/* an event stands in VMX_ENTRY_EVENT */
 	u32 event_info, event_error;
 	bool irq_window, nmi_window;	/* what the run loop asked for */
+	u64 timer_deadline;		/* host TSC; U64_MAX: none */
+	u32 timer_value;		/* VMX_TIMER_VALUE */
+	bool timer_look;		/* the next entry may want another value */
 	bool flush;			/* drop all translations before the next entry */
 	bool flush_l1d;			/* left the entry loop since the last flush */
 	/* syscall MSRs: in the CPU while loaded */
@@ -329,7 +332,9 @@ struct vmx_globals {
 	struct page *msr_bitmap;
 	u32 msrlist_most;			/* MSRs in a list; 0: perf has none */
 	bool flush_l1d;				/* the CPU has L1TF and the host mitigates */
-	u32 slice;				/* VMX_TIMER_VALUE of every entry */
+	bool timer;				/* LAPIC timers run on the preemption timer */
+	u8 timer_shift;				/* it counts TSC bits from here up */
+	u32 slice;				/* VMX_TIMER_VALUE without a deadline */
 	u64 star, lstar, cstar, sfmask;		/* the host's */
 };
 
@@ -408,6 +413,14 @@ void vmx_window(struct keel_vcpu *vcpu, enum keel_event_kind kind, bool open);
 bool vmx_collect_event(struct keel_vcpu *vcpu, u32 reason);
 u32 vmx_shadow(struct vmx_vcpu *vmx);
 void vmx_set_shadow(struct vmx_vcpu *vmx, u32 shadow);
+
+/* timer.c */
+void vmx_timer_audit(u32 pin, struct keel_report *report);	/* what the parameter switched off */
+void vmx_timer_setup(void);
+void vmx_timer_reset(struct vmx_vcpu *vmx);	/* VMCS current */
+bool vmx_set_timer(struct keel_vcpu *vcpu, u64 deadline);
+void vmx_timer_write(struct vmx_vcpu *vmx);	/* [entry] */
+void vmx_decode_timer(struct keel_vcpu *vcpu, struct keel_exit *exit);
 
 /* msr.c */
 struct page *vmx_msr_bitmap_alloc(void);

@@ -28,7 +28,9 @@ static const struct bit_name caps[] = {
 	{ KEEL_CAP_VGIF, "virtual-gif" }, { KEEL_CAP_VNMI, "virtual-nmi" },
 	{ KEEL_CAP_VMCB_CLEAN, "vmcb-clean-bits" }, { KEEL_CAP_PAUSE_FILTER, "pause-filter" },
 	{ KEEL_CAP_TSC_SCALING, "tsc-scaling" }, { KEEL_CAP_1G_PAGES, "1g-pages" },
-	{ KEEL_CAP_X2APIC, "x2apic" }, { 0 }
+	{ KEEL_CAP_X2APIC, "x2apic" }, { KEEL_CAP_VPID, "vpid" },
+	{ KEEL_CAP_EPT_AD, "ept-a-d-bits" },
+	{ KEEL_CAP_PREEMPTION_TIMER, "preemption-timer" }, { 0 }
 };
 
 static const char *vendor_name(u32 vendor)

@@ -91,6 +91,7 @@
 #define KEEL_CAP_X2APIC		(1U << 10)
 #define KEEL_CAP_VPID		(1U << 11)
 #define KEEL_CAP_EPT_AD		(1U << 12)	/* accessed and dirty bits in EPT */
+#define KEEL_CAP_PREEMPTION_TIMER (1U << 13)	/* LAPIC timers are counted in guest mode */
 
 /*
  * KEEL_INFO: what this host can do, and what Keel holds now.  @report is a
