@@ -6,9 +6,11 @@
  */
 #include <linux/percpu.h>
 #include <asm/cpufeature.h>
+#include <asm/debugreg.h>
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
 #include <asm/processor-flags.h>
+#include <asm/special_insns.h>
 #include "core/compat.h"
 #include "core/guest_context.h"
 #include "core/hw.h"
@@ -29,11 +31,15 @@ static void svm_decode_cr(struct keel_vcpu *vcpu, struct keel_exit *exit)
 
 static void svm_decode_exception(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
-	const struct svm_control *c = &to_svm(vcpu)->vmcb->control;
+	struct svm_vmcb *b = to_svm(vcpu)->vmcb;
 
-	exit->exception.vector = c->exit_code - SVM_X_EXCEPTION;
-	exit->exception.error = c->exit_info_1;
+	exit->exception.vector = b->control.exit_code - SVM_X_EXCEPTION;
+	exit->exception.error = b->control.exit_info_1;
 	exit->exception.has_error = exit->exception.vector == 17;
+	/* What such a CPU did not save can be told for a single step. */
+	if (static_branch_unlikely(&svm_half_switch) && exit->exception.vector == 1 &&
+	    (b->save.rflags & X86_EFLAGS_TF))
+		b->save.dr6 |= DR_STEP;
 	if (exit->exception.vector == 1 && svm_step_done(vcpu))
 		exit->kind = KEEL_X_NMI_WINDOW;
 	else if (exit->exception.vector == 18)
@@ -186,6 +192,8 @@ void svm_enter(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	svm_before_entry(vcpu, svm);
 	keel_ledger_start(&vcpu->ledger);
 	keel_guest_enter_irqoff();
+	if (static_branch_unlikely(&svm_half_switch))
+		native_write_cr2(svm->vmcb->save.cr2);
 	svm_switch_to_guest(&svm->sw, vcpu->regs.gpr);
 	keel_guest_exit_irqoff();
 	keel_ledger_leave(&vcpu->ledger, rdtsc());

@@ -8,7 +8,6 @@
 #include <asm/io.h>
 #include <linux/percpu.h>
 #include <linux/slab.h>
-#include <asm/asm.h>
 #include <asm/nospec-branch.h>
 #include <asm/spec-ctrl.h>
 #include "core/stats.h"
@@ -17,7 +16,10 @@
 static int svm_vm_init(struct keel_vm *vm)
 {
 	u8 max_leaf = svm_global.caps & KEEL_CAP_1G_PAGES ? S2_LEVEL_1G : S2_LEVEL_2M;
+	int ret = svm_quirk_probe();
 
+	if (ret)
+		return ret;
 	return s2_init(vm, &npt_format, svm_global.stage2_levels, max_leaf);
 }
 
@@ -83,7 +85,7 @@ static void svm_load(struct keel_vcpu *vcpu, int cpu)
 		svm->sw.host_pa = __sme_set(page_to_phys(sc->host));
 	}
 	/* The host's FS, GS and syscall MSRs are this thread's: save them once a load. */
-	asm volatile("1: vmsave %0\n2:" _ASM_EXTABLE(1b, 2b) : : "a" (svm->sw.host_pa) : "memory");
+	svm_host_save(svm->sw.host_pa);
 	if (READ_ONCE(sc->current_vcpu) != svm) {
 		WRITE_ONCE(sc->current_vcpu, svm);
 		indirect_branch_prediction_barrier();

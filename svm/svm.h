@@ -6,7 +6,9 @@
 #ifndef KEEL_SVM_SVM_H
 #define KEEL_SVM_SVM_H
 
+#include <linux/jump_label.h>
 #include <linux/percpu-defs.h>
+#include <asm/asm.h>
 #include "core/vcpu.h"
 
 /* ---- intercepts ------------------------------------------------------------ */
@@ -332,6 +334,12 @@ static inline void svm_unclean(struct svm_vcpu *svm, u32 bits)
 	svm->vmcb->control.clean &= ~bits;
 }
 
+/* [cpu] The host's FS, GS, TR and syscall MSRs, to where enter.S loads them from. */
+static inline void svm_host_save(u64 host_pa)
+{
+	asm volatile("1: vmsave %0\n2:" _ASM_EXTABLE(1b, 2b) : : "a" (host_pa) : "memory");
+}
+
 /* caps.c */
 int svm_probe(struct keel_report *report);
 u32 svm_caps(void);
@@ -366,6 +374,10 @@ bool svm_step_done(struct keel_vcpu *vcpu);
 
 /* msr.c */
 struct page *svm_msrpm_alloc(void);
+
+/* quirk.c */
+DECLARE_STATIC_KEY_FALSE(svm_half_switch);	/* VMRUN does not load CR2, #DB does not save DR6 */
+int svm_quirk_probe(void);
 
 /* state.c */
 void svm_state_get(struct keel_vcpu *vcpu, u32 groups);
