@@ -11,6 +11,8 @@
 #include "core/run.h"
 #include "irqchip/irqchip.h"
 
+/* Bits whose change makes PAE paging read its top entries */
+#define CR0_PAGING	(X86_CR0_PG | X86_CR0_CD | X86_CR0_NW)
 #define CR0_DEFINED	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | \
 			 X86_CR0_NE | X86_CR0_WP | X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | \
 			 X86_CR0_PG)
@@ -49,6 +51,34 @@ bool keel_xcr0_valid(struct keel_vm *vm, u64 xcr0)
 	       ((xcr0 & avx512) == avx512 && (xcr0 & XFEATURE_MASK_YMM));
 }
 
+bool keel_pae_paging(u64 cr0, u64 cr4, u64 efer)
+{
+	return (cr0 & X86_CR0_PG) && (cr4 & X86_CR4_PAE) && !(efer & EFER_LMA);
+}
+
+/* Of a top entry of PAE paging that is present */
+#define PDPTR_RESERVED	(GENMASK_ULL(2, 1) | GENMASK_ULL(8, 5))
+
+/*
+ * PAE paging reads its four top entries when CR0, CR3 or CR4 is written, not when
+ * they are used.  Memory that is not mapped reads as entries that are not present.
+ */
+int keel_load_pdptrs(struct keel_vcpu *vcpu, bool check)
+{
+	u64 reserved = PDPTR_RESERVED | ~0ULL << keel_guest_maxphyaddr(vcpu->vm);
+	u64 pdptr[ARRAY_SIZE(vcpu->pdptr)];
+	int i;
+
+	if (keel_guest_read(vcpu->vm, vcpu->sregs.cr3 & ~0x1fULL, pdptr, sizeof(pdptr)))
+		memset(pdptr, 0, sizeof(pdptr));
+	for (i = 0; check && i < ARRAY_SIZE(pdptr); i++)
+		if ((pdptr[i] & 1) && (pdptr[i] & reserved))
+			return -EINVAL;
+	memcpy(vcpu->pdptr, pdptr, sizeof(pdptr));
+	keel_touch(vcpu, KEEL_CG_PDPTR);
+	return 0;
+}
+
 int keel_set_cr0(struct keel_vcpu *vcpu, u64 value)
 {
 	u64 efer;
@@ -72,6 +102,9 @@ int keel_set_cr0(struct keel_vcpu *vcpu, u64 value)
 		}
 	}
 	if (!(value & X86_CR0_PG) && (vcpu->sregs.cr4 & X86_CR4_PCIDE))
+		return -EINVAL;
+	if (((value ^ vcpu->sregs.cr0) & CR0_PAGING) &&
+	    keel_pae_paging(value, vcpu->sregs.cr4, efer) && keel_load_pdptrs(vcpu, true))
 		return -EINVAL;
 	vcpu->sregs.cr0 = value;
 	vcpu->sregs.efer = efer;
@@ -100,6 +133,10 @@ int keel_set_cr4(struct keel_vcpu *vcpu, u64 value)
 	} else if (value & X86_CR4_PCIDE) {
 		return -EINVAL;
 	}
+	if (((value ^ old) & CR4_PAGING) &&
+	    keel_pae_paging(vcpu->sregs.cr0, value, vcpu->sregs.efer) &&
+	    keel_load_pdptrs(vcpu, true))
+		return -EINVAL;
 	vcpu->sregs.cr4 = value;
 	keel_touch(vcpu, KEEL_CG_CR);
 	if ((value ^ old) & CR4_PAGING)

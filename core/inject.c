@@ -229,8 +229,6 @@ int keel_take_posted(struct keel_vcpu *vcpu)
 
 int keel_vcpu_inject(struct keel_vcpu *vcpu, const struct keel_inject *arg)
 {
-	const u32 with_error = BIT(8) | BIT(10) | BIT(11) | BIT(12) | BIT(13) | BIT(14) | BIT(17);
-
 	switch (arg->kind) {
 	case KEEL_INJECT_NMI:
 		if (arg->vector || arg->error_code)
@@ -248,7 +246,7 @@ int keel_vcpu_inject(struct keel_vcpu *vcpu, const struct keel_inject *arg)
 		return 0;
 	case KEEL_INJECT_EXCEPTION:
 		if (arg->vector > 31 || arg->vector == 2 ||
-		    (arg->error_code && !(with_error & BIT(arg->vector))))
+		    (arg->error_code && !(KEEL_WITH_ERROR & BIT(arg->vector))))
 			return -EINVAL;
 		if (vcpu->exception.kind)
 			return -EBUSY;
@@ -257,7 +255,7 @@ int keel_vcpu_inject(struct keel_vcpu *vcpu, const struct keel_inject *arg)
 		vcpu->exception = (struct keel_event){
 			.kind = KEEL_EV_EXCEPTION,
 			.vector = arg->vector,
-			.has_error = !!(with_error & BIT(arg->vector)),
+			.has_error = !!(KEEL_WITH_ERROR & BIT(arg->vector)),
 			.error = arg->error_code,
 		};
 		return 0;

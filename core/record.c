@@ -154,21 +154,6 @@ int keel_sregs_check(struct keel_vcpu *vcpu, const struct keel_sregs *s, u32 *ba
 	return 0;
 }
 
-/*
- * PAE paging reads its four top entries when CR3 is loaded, not when they are
- * used.  Memory that is not mapped yet reads as entries that are not present.
- */
-static void load_pdptrs(struct keel_vcpu *vcpu)
-{
-	const struct keel_sregs *s = &vcpu->sregs;
-
-	if (!(s->cr0 & X86_CR0_PG) || !(s->cr4 & X86_CR4_PAE) || (s->efer & EFER_LMA))
-		return;
-	if (keel_guest_read(vcpu->vm, s->cr3 & ~0x1fULL, vcpu->pdptr, sizeof(vcpu->pdptr)))
-		memset(vcpu->pdptr, 0, sizeof(vcpu->pdptr));
-	keel_touch(vcpu, KEEL_CG_PDPTR);
-}
-
 void keel_sregs_load(struct keel_vcpu *vcpu, const struct keel_sregs *s)
 {
 	/* The mode of an instruction that waits for the launcher may be another now. */
@@ -177,7 +162,9 @@ void keel_sregs_load(struct keel_vcpu *vcpu, const struct keel_sregs *s)
 	vcpu->cr8 = s->cr8;
 	vcpu->xcr0 = s->xcr0;
 	keel_touch(vcpu, KEEL_CG_CR | KEEL_CG_CS | KEEL_CG_SEG | KEEL_CG_DTABLE);
-	load_pdptrs(vcpu);
+	/* What is wrong in them is the entry's to say. */
+	if (keel_pae_paging(s->cr0, s->cr4, s->efer))
+		keel_load_pdptrs(vcpu, false);
 	keel_update_xcr0(vcpu);
 	if (vcpu->lapic) {
 		lapic_load_base(vcpu, s->apic_base);
@@ -336,7 +323,8 @@ static int rec_events_check(struct keel_vm *vm, struct keel_vcpu *vcpu, const vo
 		return BAD(struct keel_rec_events, exc_injected);
 	if (e->exc_vector > 31 || e->exc_vector == 2)
 		return BAD(struct keel_rec_events, exc_vector);
-	if (e->exc_has_error > 1)
+	/* The vectors that have a code go without one in real mode. */
+	if (e->exc_has_error > 1 || (e->exc_has_error && !(KEEL_WITH_ERROR & BIT(e->exc_vector))))
 		return BAD(struct keel_rec_events, exc_has_error);
 	if (e->irq_injected > 1 || (e->irq_injected && e->exc_injected))
 		return BAD(struct keel_rec_events, irq_injected);
@@ -348,7 +336,8 @@ static int rec_events_check(struct keel_vm *vm, struct keel_vcpu *vcpu, const vo
 		return BAD(struct keel_rec_events, nmi_pending);
 	if (e->nmi_masked > 1)
 		return BAD(struct keel_rec_events, nmi_masked);
-	if (e->shadow & ~(KEEL_SHADOW_STI | KEEL_SHADOW_MOV_SS))
+	/* One or the other: the second of two does not shadow again. */
+	if (e->shadow > KEEL_SHADOW_MOV_SS)
 		return BAD(struct keel_rec_events, shadow);
 	if (e->mp_state > KEEL_MP_SIPI || (e->mp_state != KEEL_MP_RUNNABLE && !vm->irqchip))
 		return BAD(struct keel_rec_events, mp_state);

@@ -77,6 +77,9 @@ int keel_set_cr4(struct keel_vcpu *vcpu, u64 value);
 int keel_set_cr8(struct keel_vcpu *vcpu, u64 value);
 int keel_set_efer(struct keel_vcpu *vcpu, u64 value);
 int keel_set_xcr0(struct keel_vcpu *vcpu, u64 value);
+bool keel_pae_paging(u64 cr0, u64 cr4, u64 efer);
+/* [owner, task] read the top entries of PAE paging again; with @check, reserved bits are -EINVAL */
+int keel_load_pdptrs(struct keel_vcpu *vcpu, bool check);
 bool keel_cr0_valid(u64 cr0);
 bool keel_cr4_valid(struct keel_vm *vm, u64 cr4);
 bool keel_efer_valid(struct keel_vm *vm, u64 efer);

@@ -42,6 +42,9 @@ struct keel_mmio_fragment {
 
 #define KEEL_MAX_FRAGMENTS	16
 
+/* Exceptions with an error code: #DF #TS #NP #SS #GP #PF #AC */
+#define KEEL_WITH_ERROR	(BIT(8) | BIT(10) | BIT(11) | BIT(12) | BIT(13) | BIT(14) | BIT(17))
+
 /* What RUN has to finish first when the launcher comes back. */
 enum keel_pending_user {
 	KEEL_PEND_NONE,

@@ -16,7 +16,13 @@ static bool svm_cr0_nw(const struct svm_vmcb *b)
 	return (b->save.cr0 & (X86_CR0_CD | X86_CR0_NW)) == X86_CR0_NW;
 }
 
+/* With the bits that some CPUs define: a CPU without one refuses a guest's write of it. */
+#define EFER_DEFINED	(EFER_SCE | EFER_LME | EFER_LMA | EFER_NX | EFER_SVME | EFER_LMSLE | \
+			 EFER_FFXSR | BIT_ULL(15) | BIT_ULL(17) | BIT_ULL(18) | BIT_ULL(20) | \
+			 BIT_ULL(21))
+
 static bool svm_efer_svme(const struct svm_vmcb *b) { return !(b->save.efer & EFER_SVME); }
+static bool svm_efer_reserved(const struct svm_vmcb *b) { return b->save.efer & ~EFER_DEFINED; }
 static bool svm_cr4_high(const struct svm_vmcb *b) { return b->save.cr4 >> 32; }
 static bool svm_dr6_high(const struct svm_vmcb *b) { return b->save.dr6 >> 32; }
 static bool svm_dr7_high(const struct svm_vmcb *b) { return b->save.dr7 >> 32; }
@@ -68,6 +74,18 @@ static bool svm_event_type(const struct svm_vmcb *b)
 	       type != SVM_EV_EXCEPTION && type != SVM_EV_SOFT;
 }
 
+/* Not #DE #DB, #BP to #DF, #TS to #PF, #MF to #XF, #CP, #HV #VC #SX */
+#define NO_EXCEPTION	(~(u32)(GENMASK(1, 0) | GENMASK(8, 3) | GENMASK(14, 10) | \
+				GENMASK(19, 16) | BIT(21) | GENMASK(30, 28)))
+
+static bool svm_event_vector(const struct svm_vmcb *b)
+{
+	u32 event = b->control.event_inj, vector = event & 0xff;
+
+	return (event & SVM_EV_VALID) && (event & SVM_EV_TYPE_MASK) == SVM_EV_EXCEPTION &&
+	       (vector > 31 || (NO_EXCEPTION & BIT(vector)));
+}
+
 /* Types are 8 values of 3 bits: PA0..PA7, each known and below 8, not 2 or 3. */
 static bool svm_pat(const struct svm_vmcb *b)
 {
@@ -87,6 +105,7 @@ static const struct {
 	const char *name;
 } svm_rules[] = {
 	{ svm_efer_svme, "EFER.SVME is clear" },
+	{ svm_efer_reserved, "EFER has reserved bits" },
 	{ svm_cr0_nw, "CR0.NW is set and CR0.CD clear" },
 	{ svm_cr0_high, "CR0 bits 63-32 are not zero" },
 	{ svm_cr3_reserved, "CR3 has reserved bits" },
@@ -100,6 +119,7 @@ static const struct {
 	{ svm_asid_zero, "ASID is zero" },
 	{ svm_nested_cr3, "nested CR3 is no page address" },
 	{ svm_event_type, "EVENTINJ has a reserved type" },
+	{ svm_event_vector, "EVENTINJ has an exception that there is not" },
 	{ svm_pat, "the guest's PAT has a reserved type" },
 };
 

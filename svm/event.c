@@ -22,6 +22,7 @@ void svm_inject(struct keel_vcpu *vcpu, const struct keel_event *event)
 	c->event_inj = SVM_EV_VALID | types[event->kind] | event->vector |
 		       (event->has_error ? SVM_EV_HAS_ERROR : 0);
 	c->event_error = event->error;
+	to_svm(vcpu)->event_inj = c->event_inj;
 	if (event->kind == KEEL_EV_NMI) {
 		vcpu->nmi_masked = true;
 		svm_watch_iret(vcpu);
@@ -170,6 +171,7 @@ void svm_requeue(struct keel_vcpu *vcpu)
 			svm_keep_event(&vcpu->injected, c->event_inj, c->event_error);
 	}
 	c->event_inj = 0;
+	to_svm(vcpu)->event_inj = 0;
 }
 
 /* [entry] after an exit: an event whose delivery was cut short goes back to the vCPU. */
@@ -184,6 +186,7 @@ void svm_collect_event(struct keel_vcpu *vcpu)
 		keel_vcpu_request(vcpu, KEEL_REQ_EVENT);
 	}
 	c->event_inj = 0;
+	svm->event_inj = 0;
 	if (unlikely(c->exit_int_info & SVM_EV_VALID)) {
 		svm_keep_event(vcpu->injected.kind ? &vcpu->exception : &vcpu->injected,
 			       c->exit_int_info, c->exit_int_error);

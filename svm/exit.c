@@ -212,6 +212,13 @@ void svm_enter(struct keel_vcpu *vcpu, struct keel_exit *exit)
 		exit->entry.name = "SVM was switched off";
 		return;
 	}
+	/* The guest did not get the event of an entry that failed. */
+	if (unlikely((u32)c->exit_code == SVM_X_INVALID)) {
+		c->event_inj = svm->event_inj;
+		svm_decode(vcpu, exit);
+		svm_requeue(vcpu);
+		return;
+	}
 	svm_collect_event(vcpu);
 	svm_decode(vcpu, exit);
 }

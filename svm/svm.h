@@ -280,6 +280,7 @@ struct svm_vcpu {
 	u64 asid_generation;		/* 0: needs an ASID */
 	int last_cpu;			/* where the control block was used last */
 	bool irq_window;		/* VINTR armed */
+	u32 event_inj;			/* as written for this entry: a failed one clears it */
 	bool iret_watched;		/* IRET intercepted: NMIs are masked */
 	bool iret_running;		/* an IRET was let go: unmasked once RIP moves */
 	bool stepping;			/* TF is ours, to find the end of IRET or of a shadow */

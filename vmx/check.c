@@ -4,13 +4,14 @@
  * that a report can name the broken one.  It must not run on a successful
  * entry.
  */
-#include <asm/msr-index.h>
+#include <asm/msr.h>
 #include <asm/processor-flags.h>
 #include <asm/processor.h>
 #include "vmx/vmx.h"
 
 #define VMX_FIRST_CONTROL_RULE	100	/* ordinals of control rules, behind guest state's */
-#define CR0_NEEDED	(X86_CR0_NE)
+#define DEBUGCTL_DEFINED	0xffc7ULL
+#define PDPTE_RESERVED	(GENMASK_ULL(2, 1) | GENMASK_ULL(8, 5))
 #define ATTR_TYPE	0xfU
 #define ATTR_S		BIT(4)
 #define ATTR_DPL(a)	(((a) >> 5) & 3)
@@ -24,7 +25,8 @@ enum { AT_ES, AT_CS, AT_SS, AT_DS, AT_FS, AT_GS, AT_LDTR, AT_TR, NR_AT };
 
 /* Read once; a rule is a question about it. */
 struct guest {
-	u64 cr0, cr3, cr4, efer, rflags, rip, dr7;
+	u64 cr0, cr3, cr4, efer, rflags, rip, dr7, debugctl, pending_debug, link;
+	u64 pdpte[4];
 	u32 entry, event, shadow, activity;
 	struct {
 		u64 base;
@@ -54,7 +56,12 @@ static void read_guest(struct guest *g)
 		.pat = vmx_read(VMX_GUEST_PAT),
 		.sysenter_esp = vmx_read(VMX_GUEST_SYSENTER_ESP),
 		.sysenter_eip = vmx_read(VMX_GUEST_SYSENTER_EIP),
+		.debugctl = vmx_read(VMX_GUEST_DEBUGCTL),
+		.pending_debug = vmx_read(VMX_GUEST_PENDING_DEBUG),
+		.link = vmx_read(VMX_VMCS_LINK),
 	};
+	for (i = 0; i < ARRAY_SIZE(g->pdpte); i++)
+		g->pdpte[i] = vmx_read(VMX_GUEST_PDPTE0 + i * 2);
 	for (i = 0; i < NR_AT; i++) {
 		g->seg[i].base = vmx_read(VMX_GUEST_ES_BASE + i * 2);
 		g->seg[i].limit = vmx_read(VMX_GUEST_ES_LIMIT + i * 2);
@@ -74,16 +81,31 @@ static bool canonical(u64 val)
 	return (u64)((s64)(val << shift) >> shift) == val;
 }
 
+/* A register that VMX fixes bits of: those that must be set, those that may. */
+static bool bad_fixed(u64 val, u64 fixed, u32 may_msr)
+{
+	u64 may = ~0ULL;
+
+	rdmsrl_safe(may_msr, &may);
+	return (val & fixed) != fixed || (val & ~may);
+}
+
 static bool bad_cr0(const struct guest *g)
 {
-	return (g->cr0 & CR0_NEEDED) != CR0_NEEDED ||
-	       ((g->cr0 & X86_CR0_PG) && !(g->cr0 & X86_CR0_PE)) || g->cr0 >> 32;
+	return bad_fixed(g->cr0, vmx_global.cr0_fixed, MSR_IA32_VMX_CR0_FIXED1);
 }
 
 static bool bad_cr4(const struct guest *g)
 {
-	return (g->cr4 & vmx_global.cr4_fixed) != vmx_global.cr4_fixed;
+	return bad_fixed(g->cr4, vmx_global.cr4_fixed, MSR_IA32_VMX_CR4_FIXED1);
 }
+
+static bool bad_pg(const struct guest *g)
+{
+	return (g->cr0 & X86_CR0_PG) && !(g->cr0 & X86_CR0_PE);
+}
+
+static bool bad_debugctl(const struct guest *g) { return g->debugctl & ~DEBUGCTL_DEFINED; }
 
 static bool bad_long_paging(const struct guest *g)
 {
@@ -114,6 +136,11 @@ static bool bad_pat(const struct guest *g)
 }
 
 static bool bad_efer(const struct guest *g)
+{
+	return g->efer & ~(u64)(EFER_SCE | EFER_LME | EFER_LMA | EFER_NX);
+}
+
+static bool bad_lma(const struct guest *g)
 {
 	bool lma = g->efer & EFER_LMA;
 
@@ -275,38 +302,73 @@ static bool bad_rflags(const struct guest *g)
 	       (vm86(g) && (long_mode(g) || !(g->cr0 & X86_CR0_PE)));
 }
 
+static bool injects(const struct guest *g, u32 type)
+{
+	return (g->event & VMX_EV_VALID) && (g->event & VMX_EV_TYPE_MASK) == type;
+}
+
 static bool bad_event_flags(const struct guest *g)
 {
-	bool irq = (g->event & VMX_EV_VALID) && (g->event & VMX_EV_TYPE_MASK) == VMX_EV_INTR;
-
-	return irq && !(g->rflags & X86_EFLAGS_IF);
+	return injects(g, VMX_EV_INTR) && !(g->rflags & X86_EFLAGS_IF);
 }
 
 static bool bad_shadow(const struct guest *g)
 {
 	const u32 both = VMX_SHADOW_STI | VMX_SHADOW_MOV_SS;
 
-	return (g->shadow & both) == both ||
-	       ((g->shadow & VMX_SHADOW_STI) && !(g->rflags & X86_EFLAGS_IF)) ||
-	       ((g->event & VMX_EV_VALID) && (g->event & VMX_EV_TYPE_MASK) == VMX_EV_INTR &&
-		(g->shadow & both));
+	return (g->shadow & both) == both || g->shadow >> 5 ||
+	       ((g->shadow & VMX_SHADOW_STI) && !(g->rflags & X86_EFLAGS_IF));
+}
+
+static bool bad_shadow_event(const struct guest *g)
+{
+	const u32 irq = VMX_SHADOW_STI | VMX_SHADOW_MOV_SS;
+
+	return (injects(g, VMX_EV_INTR) && (g->shadow & irq)) ||
+	       (injects(g, VMX_EV_NMI) && (g->shadow & (irq | VMX_SHADOW_NMI)));
 }
 
 static bool bad_activity(const struct guest *g) { return g->activity; }
+
+/* In a shadow a single step has to be pending exactly if one is on. */
+static bool bad_pending_debug(const struct guest *g)
+{
+	bool step = (g->rflags & X86_EFLAGS_TF) && !(g->debugctl & DEBUGCTLMSR_BTF);
+
+	return (g->shadow & (VMX_SHADOW_STI | VMX_SHADOW_MOV_SS)) &&
+	       step != !!(g->pending_debug & VMX_PENDING_DEBUG_BS);
+}
+
+static bool bad_link(const struct guest *g) { return g->link != ~0ULL; }
+
+static bool bad_pdpte(const struct guest *g)
+{
+	u64 reserved = PDPTE_RESERVED | ~0ULL << boot_cpu_data.x86_phys_bits;
+	bool pae = (g->cr0 & X86_CR0_PG) && (g->cr4 & X86_CR4_PAE) && !long_mode(g);
+	int i;
+
+	for (i = 0; pae && i < ARRAY_SIZE(g->pdpte); i++)
+		if ((g->pdpte[i] & 1) && (g->pdpte[i] & reserved))
+			return true;
+	return false;
+}
 
 static const struct {
 	bool (*broken)(const struct guest *g);
 	const char *name;
 } vmx_rules[] = {
 	{ bad_cr0, "CR0 has bits that VMX does not take" },
-	{ bad_cr4, "CR4 lacks bits that VMX wants" },
+	{ bad_cr4, "CR4 has bits that VMX does not take" },
+	{ bad_pg, "CR0.PG without CR0.PE" },
+	{ bad_debugctl, "DEBUGCTL has reserved bits" },
 	{ bad_long_paging, "long mode without CR0.PG or CR4.PAE" },
 	{ bad_pcid, "CR4.PCIDE outside long mode" },
 	{ bad_cr3, "CR3 has reserved bits" },
 	{ bad_dr7, "DR7 bits 63-32 are not zero" },
 	{ bad_sysenter, "SYSENTER_ESP or _EIP is not canonical" },
 	{ bad_pat, "the PAT has a reserved type" },
-	{ bad_efer, "EFER.LMA is not EFER.LME and CR0.PG" },
+	{ bad_efer, "EFER has reserved bits" },
+	{ bad_lma, "EFER.LMA is not EFER.LME and CR0.PG" },
 	{ bad_tr_selector, "TR's selector names the LDT" },
 	{ bad_ldtr_selector, "LDTR's selector names the LDT" },
 	{ bad_vm86, "a segment is not what virtual-8086 mode has" },
@@ -325,8 +387,12 @@ static const struct {
 	{ bad_rip, "RIP is not canonical" },
 	{ bad_rflags, "RFLAGS has reserved bits or VM in the wrong mode" },
 	{ bad_event_flags, "an interrupt is injected with RFLAGS.IF clear" },
-	{ bad_shadow, "the interrupt shadow contradicts RFLAGS or the event" },
+	{ bad_shadow, "the interrupt shadow contradicts itself or RFLAGS" },
+	{ bad_shadow_event, "the interrupt shadow contradicts the event" },
 	{ bad_activity, "the activity state is not active" },
+	{ bad_pending_debug, "the pending single step contradicts RFLAGS.TF" },
+	{ bad_link, "the VMCS link pointer is in use" },
+	{ bad_pdpte, "a PDPTE has reserved bits" },
 };
 
 /* ---- controls: the instruction itself fails -------------------------------------- */
@@ -339,10 +405,9 @@ static bool bad_tpr_threshold(const struct vmx_vcpu *vmx)
 /* Vectors with an error code, delivered in protected mode. */
 static bool bad_event(const struct vmx_vcpu *vmx)
 {
-	const u32 with_error = BIT(8) | BIT(10) | BIT(11) | BIT(12) | BIT(13) | BIT(14) | BIT(17);
 	u32 event = vmx_read(VMX_ENTRY_EVENT);
 	u32 type = event & VMX_EV_TYPE_MASK, vector = event & 0xff;
-	bool error = type == VMX_EV_EXCEPTION && vector < 32 && (with_error & BIT(vector)) &&
+	bool error = type == VMX_EV_EXCEPTION && vector < 32 && (KEEL_WITH_ERROR & BIT(vector)) &&
 		     (vmx_read(VMX_GUEST_CR0) & X86_CR0_PE);
 
 	if (!(event & VMX_EV_VALID))
@@ -365,14 +430,26 @@ static const struct {
 	{ bad_eptp, "the EPT pointer's memory type is not write-back" },
 };
 
-#define INSN_ERROR_HOST	8	/* VM entry with invalid host-state fields */
+/* What the instruction itself says, where that is more than "a control field" */
+static const struct {
+	u32 error;
+	const char *name;
+} vmx_errors[] = {
+	{ 0, "no VMCS is current" },
+	{ 4, "VMLAUNCH of a VMCS that is launched" },
+	{ 5, "VMRESUME of a VMCS that is not launched" },
+	{ 8, "a host-state field is invalid" },
+	{ 26, "an entry in the shadow of MOV SS" },
+};
 
 static const char *check_controls(const struct vmx_vcpu *vmx, u32 *rule)
 {
+	u32 error = vmx_read(VMX_INSN_ERROR);
 	int i;
 
-	if (vmx_read(VMX_INSN_ERROR) == INSN_ERROR_HOST)
-		return "a host-state field is invalid";
+	for (i = 0; i < ARRAY_SIZE(vmx_errors); i++)
+		if (vmx_errors[i].error == error)
+			return vmx_errors[i].name;
 	for (i = 0; i < ARRAY_SIZE(vmx_control_rules); i++) {
 		if (vmx_control_rules[i].broken(vmx)) {
 			*rule = VMX_FIRST_CONTROL_RULE + i;

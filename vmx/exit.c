@@ -282,6 +282,8 @@ bool vmx_skip_insn(struct keel_vcpu *vcpu, const struct keel_exit *exit)
 	vcpu->dirty &= ~(u32)KEEL_CG_RIP;
 	if (unlikely(vmx_shadow(vmx) & shadow)) {
 		vmx_set_shadow(vmx, vmx->shadow & ~shadow);
+		/* A step that waited for the end of the shadow: it is queued below. */
+		vmx_write(VMX_GUEST_PENDING_DEBUG, 0);
 		vcpu->valid &= ~(u32)KEEL_CG_SHADOW;
 	}
 	vmx_access_end(vmx);

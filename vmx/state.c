@@ -9,8 +9,6 @@
 #include "core/cpuid.h"
 #include "vmx/vmx.h"
 
-#define VMX_GUEST_PDPTE0	0x280a
-
 /* The place of each segment in the VMCS's order: ES CS SS DS FS GS LDTR TR. */
 static const u8 vmx_seg_at[KEEL_SREG_NR] = {
 	[KEEL_SREG_ES] = 0, [KEEL_SREG_CS] = 1, [KEEL_SREG_SS] = 2, [KEEL_SREG_DS] = 3,
@@ -176,13 +174,17 @@ static void vmx_set_groups(struct keel_vcpu *vcpu, u32 groups)
  * it cannot be STI's.  A single step that waits in a shadow is a field of its own,
  * which the entry wants to agree with RFLAGS.
  */
-static void vmx_settle_shadow(struct vmx_vcpu *vmx)
+static void vmx_settle_shadow(struct vmx_vcpu *vmx, bool loaded)
 {
 	u32 shadow = vmx_shadow(vmx);
 	u64 rflags, pending;
 
-	if (likely(!(shadow & (VMX_SHADOW_STI | VMX_SHADOW_MOV_SS))))
+	if (likely(!(shadow & (VMX_SHADOW_STI | VMX_SHADOW_MOV_SS)))) {
+		/* Nor does one wait for the end of a shadow that was there before. */
+		if (loaded)
+			vmx_write(VMX_GUEST_PENDING_DEBUG, 0);
 		return;
+	}
 	rflags = vmx_read(VMX_GUEST_RFLAGS);
 	if ((shadow & VMX_SHADOW_STI) && !(rflags & X86_EFLAGS_IF))
 		vmx_set_shadow(vmx, (shadow & ~(u32)VMX_SHADOW_STI) | VMX_SHADOW_MOV_SS);
@@ -208,7 +210,7 @@ void vmx_state_set(struct keel_vcpu *vcpu, u32 groups)
 				    (vcpu->shadow & KEEL_SHADOW_MOV_SS ? VMX_SHADOW_MOV_SS : 0) |
 				    (vcpu->nmi_masked ? VMX_SHADOW_NMI : 0));
 	if (groups & (KEEL_CG_RFLAGS | KEEL_CG_SHADOW))
-		vmx_settle_shadow(vmx);
+		vmx_settle_shadow(vmx, groups & KEEL_CG_SHADOW);
 	if (groups & ~(KEEL_CG_RIP | KEEL_CG_RSP | KEEL_CG_RFLAGS | KEEL_CG_SHADOW))
 		vmx_set_groups(vcpu, groups);
 	vmx_access_end(vmx);

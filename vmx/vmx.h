@@ -40,6 +40,7 @@
 #define VMX_GUEST_DEBUGCTL		0x2802
 #define VMX_GUEST_PAT			0x2804
 #define VMX_GUEST_EFER			0x2806
+#define VMX_GUEST_PDPTE0		0x280a	/* 1 to 3: step 2 */
 #define VMX_HOST_PAT			0x2c00
 #define VMX_HOST_EFER			0x2c02
 /* 32 bits */
