@@ -395,6 +395,15 @@ static void mask_dynamic(u32 leaf, u32 index, u32 r[4])
 	case 0xd:
 		r[1] = index > 1 ? r[1] : 0;	/* sizes for the current XCR0 */
 		break;
+	case 0x15:
+		r[0] = 0;		/* the guest's own frequencies */
+		r[1] = 0;
+		r[2] = 0;
+		break;
+	case 0x16:
+		r[0] = 0;
+		r[1] = 0;
+		break;
 	case 0x80000001:
 		r[3] &= ~(1U << 9);	/* APIC */
 		break;
