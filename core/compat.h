@@ -113,12 +113,32 @@ static inline void keel_fpu_load(void)
 
 /* ---- speculation ------------------------------------------------------------- */
 
-/* [task] A guest ran here: the launcher's branches must not follow its training. */
+/* [cpu] A guest ran here: no user code's branches must follow its training. */
 static inline void keel_ibpb_before_user(void)
 {
 #ifdef X86_FEATURE_IBPB_EXIT_TO_USER
 	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
 		this_cpu_write(x86_ibpb_exit_to_user, true);
+#endif
+}
+
+/*
+ * [cpu] From the first guest of an AMD CPU to the last.  The kernel leaves the
+ * feature's bit set where this is its mitigation of SRSO, and the bit of the
+ * MSR to the hypervisor.
+ */
+static inline void keel_reduce_speculation(bool on)
+{
+#ifdef X86_FEATURE_SRSO_BP_SPEC_REDUCE
+	u64 cfg;
+
+	if (!cpu_feature_enabled(X86_FEATURE_SRSO_BP_SPEC_REDUCE) ||
+	    rdmsrl_safe(MSR_ZEN4_BP_CFG, &cfg))
+		return;
+	cfg &= ~BIT_ULL(MSR_ZEN4_BP_CFG_BP_SPEC_REDUCE_BIT);
+	if (on)
+		cfg |= BIT_ULL(MSR_ZEN4_BP_CFG_BP_SPEC_REDUCE_BIT);
+	wrmsrl_safe(MSR_ZEN4_BP_CFG, cfg);
 #endif
 }
 

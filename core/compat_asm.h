@@ -28,7 +28,14 @@
 #endif
 .endm
 
-/* Kernels without the macro have no such mitigation. */
+/*
+ * VERW before a guest.  AMD's guests have a macro of their own; before Intel's the
+ * kernel clears under the condition of its own exits to user mode.  Kernels
+ * without the macros have no such mitigation.
+ */
+#ifndef CLEAR_CPU_BUFFERS
+#define CLEAR_CPU_BUFFERS
+#endif
 #ifndef VM_CLEAR_CPU_BUFFERS
 #define VM_CLEAR_CPU_BUFFERS
 #endif

@@ -8,6 +8,7 @@
 #include <asm/msr.h>
 #include <asm/processor-flags.h>
 #include "core/cpuid.h"
+#include "core/mitigate.h"
 #include "core/run.h"
 #include "core/state.h"
 #include "irqchip/irqchip.h"
@@ -23,7 +24,6 @@
 #define PAT_TYPE_VALID		(MTRR_TYPE_VALID | BIT(7))
 #define MISC_ENABLE_BITS	(BIT_ULL(0) | BIT_ULL(3) | BIT_ULL(11) | BIT_ULL(12) | \
 				 BIT_ULL(16) | BIT_ULL(22))
-#define SPEC_CTRL_BITS		(SPEC_CTRL_IBRS | SPEC_CTRL_STIBP | SPEC_CTRL_SSBD)
 #define PATCH_LEVEL		0x01000065	/* newer than any that a guest checks for */
 #define HWCR_TSC_FREQ_SEL	BIT_ULL(24)	/* the TSC runs at P0's frequency */
 #define HWCR_IGNORED		(BIT_ULL(3) | BIT_ULL(6) | BIT_ULL(8) | BIT_ULL(18) | BIT_ULL(24))
@@ -261,7 +261,7 @@ static int write_spec_ctrl(struct keel_vcpu *vcpu, u32 index, u64 val)
 {
 	if (!(vcpu->vm->guest_has & KEEL_G_SPEC_CTRL))
 		return -ENOENT;
-	if (val & ~(u64)SPEC_CTRL_BITS)
+	if (val & ~keel_spec_ctrl_bits)
 		return -EINVAL;
 	vcpu->spec_ctrl = val;
 	/* The back end switches it at entry; it reads the value when it loads. */

@@ -55,6 +55,7 @@ static void run_put(struct keel_vcpu *vcpu)
 {
 	run_swap_tsc_aux(vcpu, false);
 	keel_backend->put(vcpu);
+	keel_ibpb_before_user();
 	WRITE_ONCE(vcpu->cpu, -1);
 }
 
@@ -114,7 +115,6 @@ static void run_end(struct keel_vcpu *vcpu)
 	fpu_swap_kvm_fpstate(&vcpu->guest_fpu, false);
 	if (unlikely(vcpu->fpu_reset))
 		keel_fpu_reset(vcpu);
-	keel_ibpb_before_user();
 }
 
 /* ---- debug registers ------------------------------------------------------------- */
@@ -240,6 +240,7 @@ static int run_guest(struct keel_vcpu *vcpu, struct keel_exit *exit)
 		schedule_timeout_interruptible(1);
 		return KEEL_NEXT_ENTER;
 	}
+	vcpu->fresh = true;
 	keel_fpu_load();
 	keel_guest_time_enter();
 	for (;;) {

@@ -78,6 +78,7 @@ struct keel_vcpu {
 	u8 mp_state;			/* owner: KEEL_MP_* */
 	bool dr_live;			/* owner: the guest has the debug registers for itself */
 	bool irq_window;		/* owner: an IRQ window is open */
+	bool fresh;			/* owner: interrupts were on since the last entry */
 
 	/* events; owner, but for the posted ones */
 	struct keel_event injected;	/* delivery began; taken up again at the next entry */

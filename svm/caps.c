@@ -11,6 +11,7 @@
 #include <asm/asm.h>
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
+#include <asm/perf_event.h>
 #include <asm/processor.h>
 #include "core/compat.h"
 #include "core/stats.h"
@@ -191,6 +192,8 @@ int svm_cpu_on(enum keel_busy *why)
 	sc->next_asid = svm_global.nr_asids;
 	sc->current_vcpu = NULL;
 	sc->on = true;
+	keel_reduce_speculation(true);
+	amd_pmu_enable_virt();
 	return 0;
 }
 
@@ -202,6 +205,8 @@ void svm_cpu_off(void)
 	if (!sc->on)
 		return;
 	sc->on = false;
+	amd_pmu_disable_virt();
+	keel_reduce_speculation(false);
 	wrmsrl_safe(MSR_VM_HSAVE_PA, sc->old_hsave_pa);
 	if (!rdmsrl_safe(MSR_EFER, &efer))
 		wrmsrl_safe(MSR_EFER, efer & ~(u64)EFER_SVME);

@@ -190,6 +190,7 @@ void svm_enter(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	struct svm_control *c = &svm->vmcb->control;
 
 	svm_before_entry(vcpu, svm);
+	amd_clear_divider();
 	keel_ledger_start(&vcpu->ledger);
 	keel_guest_enter_irqoff();
 	if (static_branch_unlikely(&svm_half_switch))

@@ -193,8 +193,6 @@ static void vmx_read_caps(void)
 	if (boot_cpu_has(X86_FEATURE_X2APIC))
 		vmx_global.caps |= KEEL_CAP_X2APIC;
 	vmx_global.msrlist_most = vmx_msrlist_most(vmx_msr(MSR_IA32_VMX_MISC));
-	vmx_global.flush_l1d = boot_cpu_has_bug(X86_BUG_L1TF) &&
-			       l1tf_mitigation != L1TF_MITIGATION_OFF;
 	rdmsrl_safe(MSR_STAR, &vmx_global.star);
 	rdmsrl_safe(MSR_LSTAR, &vmx_global.lstar);
 	rdmsrl_safe(MSR_CSTAR, &vmx_global.cstar);

@@ -80,7 +80,7 @@ SYM_FUNC_START(vmx_switch_to_guest)
 	mov	G_R15(%rsi), %r15
 	mov	G_RSI(%rsi), %rsi
 
-	VM_CLEAR_CPU_BUFFERS
+	CLEAR_CPU_BUFFERS
 	jnc	.Llaunch
 	/* The exit goes on at vmx_exit_entry with this stack: tell the unwinder. */
 	UNWIND_HINT_SAVE
@@ -133,6 +133,8 @@ SYM_INNER_LABEL(vmx_exit_entry, SYM_L_GLOBAL)
 	cmpb	$0, SW_SWITCH_SPEC_CTRL(%rdi)
 	jne	.Lhost_spec_ctrl
 .Lhost_ready:
+	/* Nor may it be predicted that SPEC_CTRL is not written. */
+	ALTERNATIVE "", "lfence", X86_FEATURE_MSR_SPEC_CTRL
 	CLEAR_BRANCH_HISTORY_VMEXIT
 	mov	%ebx, %eax
 	xor	%ecx, %ecx

@@ -193,6 +193,16 @@ static void vmx_entry_failed(struct keel_vcpu *vcpu, struct keel_exit *exit, u32
 
 /* ---- entering -------------------------------------------------------------------- */
 
+/* What others may have changed, or left in the cache, while interrupts were on. */
+static void vmx_fresh_entry(struct keel_vcpu *vcpu, struct vmx_vcpu *vmx)
+{
+	if (vcpu->fresh)
+		vmx->host_debugctl = get_debugctlmsr();
+	vcpu->fresh = false;
+	if (keel_l1d_when)
+		keel_flush_l1d();
+}
+
 /* The host's CR3 and CR4 change with the thread, not with every entry. */
 static void vmx_before_entry(struct keel_vcpu *vcpu, struct vmx_vcpu *vmx)
 {
@@ -218,10 +228,8 @@ static void vmx_before_entry(struct keel_vcpu *vcpu, struct vmx_vcpu *vmx)
 		native_write_cr2(vcpu->sregs.cr2);
 	if (vmx->msrlists)
 		vmx_perf_enter(vmx);
-	if (vmx_global.flush_l1d && vmx->flush_l1d) {
-		vmx->flush_l1d = false;
-		keel_flush_l1d();
-	}
+	if (unlikely(vcpu->fresh) || unlikely(keel_l1d_when == KEEL_L1D_ENTRY))
+		vmx_fresh_entry(vcpu, vmx);
 }
 
 void vmx_enter(struct keel_vcpu *vcpu, struct keel_exit *exit)
@@ -235,6 +243,8 @@ void vmx_enter(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	keel_guest_enter_irqoff();
 	failed = vmx_switch_to_guest(&vmx->sw, vcpu->regs.gpr);
 	keel_guest_exit_irqoff();
+	if (unlikely(vmx->host_debugctl))
+		update_debugctlmsr(vmx->host_debugctl);
 	keel_ledger_leave(&vcpu->ledger, rdtsc());
 
 	/* Nothing cached survives but the general registers and CR2. */

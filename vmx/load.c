@@ -146,10 +146,11 @@ void vmx_load(struct keel_vcpu *vcpu, int cpu)
 		vc->last_vcpu = vmx;
 		indirect_branch_prediction_barrier();
 	}
-	vmx->flush_l1d = true;
 	vmx->sw.guest_spec_ctrl = vcpu->spec_ctrl;
 	vmx->sw.host_spec_ctrl = keel_host_spec_ctrl();
-	vmx->sw.switch_spec_ctrl = vmx->sw.guest_spec_ctrl != vmx->sw.host_spec_ctrl;
+	/* IBRS of the older kind protects from a guest only when it is written after it. */
+	vmx->sw.switch_spec_ctrl = vmx->sw.guest_spec_ctrl != vmx->sw.host_spec_ctrl ||
+				   cpu_feature_enabled(X86_FEATURE_KERNEL_IBRS);
 }
 
 void vmx_put(struct keel_vcpu *vcpu)

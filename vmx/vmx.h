@@ -303,7 +303,6 @@ struct vmx_vcpu {
 	u32 timer_value;		/* VMX_TIMER_VALUE */
 	bool timer_look;		/* the next entry may want another value */
 	bool flush;			/* drop all translations before the next entry */
-	bool flush_l1d;			/* left the entry loop since the last flush */
 	/* syscall MSRs: in the CPU while loaded */
 	bool msrs_live;
 	u64 host_kernel_gs_base;
@@ -332,7 +331,6 @@ struct vmx_globals {
 	u32 caps;				/* KEEL_CAP_* */
 	struct page *msr_bitmap;
 	u32 msrlist_most;			/* MSRs in a list; 0: perf has none */
-	bool flush_l1d;				/* the CPU has L1TF and the host mitigates */
 	bool timer;				/* LAPIC timers run on the preemption timer */
 	u8 timer_shift;				/* it counts TSC bits from here up */
 	u32 slice;				/* VMX_TIMER_VALUE without a deadline */
