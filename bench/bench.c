@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * bench-keel and bench-kvm [-t] [PATTERN]...: run operations, print one line each:
+ * bench-keel and bench-kvm [-t] [PATTERN]...: run operations;
+ * bench-keel and bench-kvm -b[p][v] KERNEL INITRD CMDLINE: boot a guest; p: it may see
+ * the hypervisor, v: show it.
+ * One line for each figure:
  *
  *	HYPERVISOR NAME MEDIAN LEAST MOST SAMPLES
  *
@@ -13,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "boot.h"
 #include "machine.h"
 #include "ops.h"
 
@@ -55,6 +59,10 @@ int main(int argc, char **argv)
 	u32 n;
 
 	argv++;
+	if (argc == 5 && !strncmp(*argv, "-b", 2)) {
+		boot_guest(argv[1], argv[2], argv[3], strchr(*argv, 'p'), strchr(*argv, 'v'));
+		return 0;
+	}
 	if (*argv && !strcmp(*argv, "-t")) {
 		machine_tracing = true;
 		argv++;

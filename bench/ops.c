@@ -85,6 +85,22 @@ static void init_apic(struct machine *m, u32 cpu, u32 flags)
 		machine_call(m, cpu, g_init_xapic, 0, 0, 0, 0);
 }
 
+/*
+ * A turn whose interrupt was not handled is none. On Bochs' AMD model KVM is late
+ * with one or two of a few hundred, which no median shows; it is said.
+ */
+static void check_handled(const struct op *op, struct machine *m, u32 turns)
+{
+	u64 handled = machine_count(m, COUNT_IRQ);
+
+	if (handled == turns)
+		return;
+	if (handled > turns || handled < turns - turns / 50)
+		die("%s: %llu interrupts handled, not %u", op->name, handled, turns);
+	fprintf(stderr, "# %s %s: %llu interrupts handled, not %u\n", hv_name, op->name, handled,
+		turns);
+}
+
 static u32 run_loop(const struct op *op, u32 n, u32 *out)
 {
 	const struct loop *l = op->arg;
@@ -103,9 +119,8 @@ static u32 run_loop(const struct op *op, u32 n, u32 *out)
 	machine_call(&m, 0, fn, 32, l->r8, l->r9, 0);
 	machine_count_clear(&m);
 	machine_call(&m, 0, fn, n + 1, l->r8, l->r9, 0);
-	if ((l->flags & IRQS) && machine_count(&m, COUNT_IRQ) != n + 1)
-		die("%s: %llu interrupts handled, not %u", op->name, machine_count(&m, COUNT_IRQ),
-		    n + 1);
+	if (l->flags & IRQS)
+		check_handled(op, &m, n + 1);
 	deltas(&m, n, out);
 	machine_free(&m);
 	if (fd >= 0)
@@ -123,6 +138,8 @@ struct touch {
 	bool present;
 };
 
+#define TOUCH_FIRST	4
+
 static u32 run_touch(const struct op *op, u32 n, u32 *out)
 {
 	const struct touch *t = op->arg;
@@ -132,12 +149,14 @@ static u32 run_touch(const struct op *op, u32 n, u32 *out)
 
 	if (n > t->max)
 		n = t->max;
-	len = (t->step * (n + 1) + 2 * MIB - 1) & -(2 * MIB);
+	len = (t->step * (n + 1 + TOUCH_FIRST) + 2 * MIB - 1) & -(2 * MIB);
 	mem = pages(len, 2 * MIB, t->step > 4096, t->present);
 	machine_new(&m, 1);
 	machine_call(&m, 0, g_touch, 32, 0x1e0000, 0, 0);
 	hv_map(&m.vm, GUEST_TOUCH, len, mem);
-	machine_call(&m, 0, g_touch, n + 1, GUEST_TOUCH, t->step, 0);
+	/* Tables come with the first pages. */
+	machine_call(&m, 0, g_touch, TOUCH_FIRST, GUEST_TOUCH, t->step, 0);
+	machine_call(&m, 0, g_touch, n + 1, GUEST_TOUCH + TOUCH_FIRST * t->step, t->step, 0);
 	deltas(&m, n, out);
 	machine_free(&m);
 	munmap(mem, len);
@@ -191,9 +210,7 @@ static u32 run_hlt_timer(const struct op *op, u32 n, u32 *out)
 	machine_count_clear(&m);
 	machine_call(&m, 0, g_hlt_timer, n + 1, (u64)hv_tsc_khz(&m.cpu[0]) * HLT_US / 1000, 0,
 		     0);
-	if (machine_count(&m, COUNT_IRQ) != n + 1)
-		die("%s: %llu interrupts handled, not %u", op->name, machine_count(&m, COUNT_IRQ),
-		    n + 1);
+	check_handled(op, &m, n + 1);
 	late = machine_samples(&m, n + 1);
 	memcpy(out, late + 1, n * sizeof(*out));
 	machine_free(&m);
