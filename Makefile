@@ -110,7 +110,7 @@ $(KEEL_BUILD)/host/guest-initrd: lab/guest-initrd lab/lib.sh \
 .PHONY: check
 check:
 	@lab/step "packages" lab/setup
-	+@lab/check $(or $(HOSTS),amd/6.1 amd/6.12)
+	+@lab/check $(HOSTS)
 
 .PHONY: check-debug
 check-debug:
@@ -120,7 +120,7 @@ check-debug:
 .PHONY: demo
 demo:
 	@lab/step "packages" lab/setup
-	+@lab/demo
+	+@lab/demo $(CPU)
 
 # Style, and the rules of the tree that a compiler does not know.
 .PHONY: lint
@@ -135,8 +135,8 @@ clean:
 .PHONY: help
 help:
 	@echo '  make [KDIR=...] [W=1 C=2]  keel.ko for the running kernel (or KDIR), and the tools'
-	@echo '  make demo                  boot Debian on Keel in an emulated AMD host'
-	@echo '  make check                 all tests: here, and on emulated hosts with 6.1 and 6.12'
+	@echo '  make demo [CPU=intel]      boot Debian on Keel in an emulated AMD or Intel host'
+	@echo '  make check [HOSTS=...]     all tests: here, and on emulated AMD and Intel hosts with 6.1 and 6.12'
 	@echo '  make check-debug           the same on a kernel with KASAN, lockdep and the like'
 	@echo '  make unit                  the tests that need no host'
 	@echo '  make lint                  style, sparse, headers, layers'

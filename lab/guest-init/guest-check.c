@@ -63,29 +63,47 @@ static void sha256_init(struct sha256 *s)
 	}
 }
 
-static void sha256_block(struct sha256 *s, const uint8_t *b)
+/* One round; the eight words change places by their names. */
+static inline void sha256_round(uint32_t a, uint32_t b, uint32_t c, uint32_t *d,
+				uint32_t e, uint32_t f, uint32_t g, uint32_t *h, uint32_t kw)
 {
-	uint32_t w[64], v[8], t1, t2;
+	uint32_t t = *h + (ror(e, 6) ^ ror(e, 11) ^ ror(e, 25)) + (g ^ (e & (f ^ g))) + kw;
+
+	*d += t;
+	*h = t + (ror(a, 2) ^ ror(a, 13) ^ ror(a, 22)) + ((a & b) | (c & (a | b)));
+}
+
+static void sha256_block(struct sha256 *s, const uint8_t *block)
+{
+	uint32_t a = s->h[0], b = s->h[1], c = s->h[2], d = s->h[3];
+	uint32_t e = s->h[4], f = s->h[5], g = s->h[6], h = s->h[7];
+	uint32_t w[64];
 	int i;
 
-	for (i = 0; i < 16; i++, b += 4)
-		w[i] = (uint32_t)b[0] << 24 | b[1] << 16 | b[2] << 8 | b[3];
+	for (i = 0; i < 16; i++, block += 4)
+		w[i] = (uint32_t)block[0] << 24 | block[1] << 16 | block[2] << 8 | block[3];
 	for (; i < 64; i++)
 		w[i] = w[i - 16] + w[i - 7] +
 		       (ror(w[i - 15], 7) ^ ror(w[i - 15], 18) ^ w[i - 15] >> 3) +
 		       (ror(w[i - 2], 17) ^ ror(w[i - 2], 19) ^ w[i - 2] >> 10);
-	memcpy(v, s->h, sizeof(v));
-	for (i = 0; i < 64; i++) {
-		t1 = v[7] + (ror(v[4], 6) ^ ror(v[4], 11) ^ ror(v[4], 25)) +
-		     ((v[4] & v[5]) ^ (~v[4] & v[6])) + k[i] + w[i];
-		t2 = (ror(v[0], 2) ^ ror(v[0], 13) ^ ror(v[0], 22)) +
-		     ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
-		memmove(v + 1, v, 7 * sizeof(v[0]));
-		v[4] += t1;
-		v[0] = t1 + t2;
+	for (i = 0; i < 64; i += 8) {
+		sha256_round(a, b, c, &d, e, f, g, &h, k[i] + w[i]);
+		sha256_round(h, a, b, &c, d, e, f, &g, k[i + 1] + w[i + 1]);
+		sha256_round(g, h, a, &b, c, d, e, &f, k[i + 2] + w[i + 2]);
+		sha256_round(f, g, h, &a, b, c, d, &e, k[i + 3] + w[i + 3]);
+		sha256_round(e, f, g, &h, a, b, c, &d, k[i + 4] + w[i + 4]);
+		sha256_round(d, e, f, &g, h, a, b, &c, k[i + 5] + w[i + 5]);
+		sha256_round(c, d, e, &f, g, h, a, &b, k[i + 6] + w[i + 6]);
+		sha256_round(b, c, d, &e, f, g, h, &a, k[i + 7] + w[i + 7]);
 	}
-	for (i = 0; i < 8; i++)
-		s->h[i] += v[i];
+	s->h[0] += a;
+	s->h[1] += b;
+	s->h[2] += c;
+	s->h[3] += d;
+	s->h[4] += e;
+	s->h[5] += f;
+	s->h[6] += g;
+	s->h[7] += h;
 }
 
 static void sha256_update(struct sha256 *s, const uint8_t *data, size_t len)
