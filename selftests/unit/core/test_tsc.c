@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The TSC's arithmetic against the same in 128 bits: ratios at and beyond every limit, both formats; products and
- * quotients that leave 64 bits; deadlines that must never come early; the
- * fraction that CPUID tells.
+ * The TSC's arithmetic against the same in 128 bits: ratios at and beyond every
+ * limit, in both CPUs' formats; products and quotients that leave 64 bits;
+ * deadlines that must never come early; the fraction that CPUID tells.
  */
 #include <stdlib.h>
 #include "core/tsc_math.h"

@@ -129,7 +129,7 @@ static void no_more_than_room(void)
 	for (most = 0; most <= 16; most++) {
 		for (nr = 0; nr <= 16; nr++) {
 			vmx_msrlist_set(&m.l, want, nr, most);
-			CHECK_EQ(m.l.nr, min(min(nr, most), (u32)VMX_MSRLIST_ROOM));
+			CHECK_EQ(m.l.nr, min_t(u32, min(nr, most), VMX_MSRLIST_ROOM));
 			for (i = 0; i < m.l.nr; i++)
 				CHECK(m.l.guest[i].index == m.l.host[i].index &&
 				      m.l.host[i].value == i + 1);
