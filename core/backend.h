@@ -7,6 +7,7 @@
 #ifndef KEEL_CORE_BACKEND_H
 #define KEEL_CORE_BACKEND_H
 
+#include <linux/static_call.h>
 #include "core/tsc_math.h"
 #include "core/types.h"
 
@@ -215,6 +216,13 @@ struct keel_backend_ops {
 
 /* The vendor of this machine; NULL when neither probes.  Set once at module init. */
 extern const struct keel_backend_ops *keel_backend;
+
+/* What every exit needs, without an indirect branch. */
+#define KEEL_BACKEND_FN(op)	(*((const struct keel_backend_ops *)0)->op)
+DECLARE_STATIC_CALL(keel_backend_enter, KEEL_BACKEND_FN(enter));
+DECLARE_STATIC_CALL(keel_backend_skip_insn, KEEL_BACKEND_FN(skip_insn));
+DECLARE_STATIC_CALL(keel_backend_state_get, KEEL_BACKEND_FN(state_get));
+DECLARE_STATIC_CALL(keel_backend_state_set, KEEL_BACKEND_FN(state_set));
 
 /* The vendors: used by core/module.c alone. */
 extern const struct keel_backend_ops svm_ops, vmx_ops;

@@ -324,24 +324,39 @@ static void fill_dynamic(struct keel_vcpu *vcpu, u32 leaf, u32 index, u32 *regs)
 	}
 }
 
-void keel_cpuid_emulate(struct keel_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx)
+/* Leaves that fill_dynamic() changes, as bits; the others are beyond 31. */
+#define DYNAMIC_LEAVES	(BIT(0x1) | BIT(0x7) | BIT(0xb) | BIT(0xd) | BIT(0x1f))
+
+/* A basic leaf without an index is one load away, whatever the guest's vendor. */
+static __always_inline const struct keel_cpuid_entry *
+find_basic(const struct keel_cpuid_table *table, u32 leaf)
+{
+	const struct keel_cpuid_entry *entry;
+
+	if (unlikely(leaf >= KEEL_CPUID_BASIC || leaf > table->max_basic ||
+		     table->basic[leaf] >= table->nr))
+		return NULL;
+	entry = &table->entries[table->basic[leaf]];
+	return entry->leaf != leaf || (entry->flags & KEEL_CPUID_INDEX) ? NULL : entry;
+}
+
+void keel_cpuid_emulate(struct keel_vcpu *vcpu, u32 leaf, u32 index, u32 *regs)
 {
 	const struct keel_cpuid_table *table = vcpu->vm->cpuid;
-	u32 leaf = *eax, index = *ecx;
-	const struct keel_cpuid_entry *entry;
-	u32 regs[4] = { };
+	const struct keel_cpuid_entry *entry = find_basic(table, leaf);
 
-	leaf = keel_cpuid_clamp(table, leaf);
-	entry = keel_cpuid_find(table, leaf, index);
-	if (entry) {
-		regs[KEEL_EAX] = entry->eax;
-		regs[KEEL_EBX] = entry->ebx;
-		regs[KEEL_ECX] = entry->ecx;
-		regs[KEEL_EDX] = entry->edx;
-		fill_dynamic(vcpu, leaf, index, regs);
+	if (unlikely(!entry)) {
+		leaf = keel_cpuid_clamp(table, leaf);
+		entry = keel_cpuid_find(table, leaf, index);
 	}
-	*eax = regs[KEEL_EAX];
-	*ebx = regs[KEEL_EBX];
-	*ecx = regs[KEEL_ECX];
-	*edx = regs[KEEL_EDX];
+	if (unlikely(!entry)) {
+		memset(regs, 0, 4 * sizeof(*regs));
+		return;
+	}
+	regs[KEEL_EAX] = entry->eax;
+	regs[KEEL_EBX] = entry->ebx;
+	regs[KEEL_ECX] = entry->ecx;
+	regs[KEEL_EDX] = entry->edx;
+	if (leaf >= 32 || (DYNAMIC_LEAVES & BIT(leaf)))
+		fill_dynamic(vcpu, leaf, index, regs);
 }

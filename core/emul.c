@@ -492,12 +492,10 @@ int keel_decode_at_rip(struct keel_vcpu *vcpu, const struct keel_exit *exit)
 	return r == KEEL_EMUL_OK ? KEEL_NEXT_SLOW : emul_result(vcpu, r, exit);
 }
 
-int keel_skip(struct keel_vcpu *vcpu, struct keel_exit *exit)
+int keel_skip_unknown(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
 	int next;
 
-	if (likely(keel_backend->skip_insn(vcpu, exit)))
-		return KEEL_NEXT_ENTER;
 	if (!exit->insn_len) {
 		next = keel_decode_at_rip(vcpu, exit);
 		if (next != KEEL_NEXT_SLOW)

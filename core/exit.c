@@ -5,6 +5,7 @@
  */
 #include <asm/processor-flags.h>
 #include "core/cpuid.h"
+#include "core/cpuid_rules.h"
 #include "core/iobus.h"
 #include "core/run.h"
 #include "irqchip/irqchip.h"
@@ -14,26 +15,21 @@ static u64 io_mask(u32 size)
 	return size >= 8 ? ~0ULL : BIT_ULL(size * 8) - 1;
 }
 
-static void set_gpr32(struct keel_vcpu *vcpu, int reg, u32 value)
-{
-	vcpu->regs.gpr[reg] = value;
-}
-
 /* ---- instructions ---------------------------------------------------------------- */
 
 static int exit_cpuid(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
 	u64 *gpr = vcpu->regs.gpr;
-	u32 eax = gpr[KEEL_RAX], ebx = 0, ecx = gpr[KEEL_RCX], edx = 0;
 	int next = keel_skip(vcpu, exit);
+	u32 regs[4];
 
 	if (next != KEEL_NEXT_ENTER)
 		return next;
-	keel_cpuid_emulate(vcpu, &eax, &ebx, &ecx, &edx);
-	set_gpr32(vcpu, KEEL_RAX, eax);
-	set_gpr32(vcpu, KEEL_RBX, ebx);
-	set_gpr32(vcpu, KEEL_RCX, ecx);
-	set_gpr32(vcpu, KEEL_RDX, edx);
+	keel_cpuid_emulate(vcpu, gpr[KEEL_RAX], gpr[KEEL_RCX], regs);
+	gpr[KEEL_RAX] = regs[KEEL_EAX];
+	gpr[KEEL_RBX] = regs[KEEL_EBX];
+	gpr[KEEL_RCX] = regs[KEEL_ECX];
+	gpr[KEEL_RDX] = regs[KEEL_EDX];
 	return KEEL_NEXT_ENTER;
 }
 

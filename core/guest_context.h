@@ -42,6 +42,11 @@ static __always_inline void keel_ledger_start(struct keel_ledger *l)
 static __always_inline void keel_guest_time_enter(void)
 {
 	vtime_account_guest_enter();
+	/*
+	 * Once a stay in the entry loop, not once an entry: a grace period that
+	 * begins later gets the tick's interrupt, which ends the stay.
+	 */
+	keel_rcu_note_guest();
 }
 
 /* [entry] The guest's time ends.  Also right after IRQs were on for a moment. */
@@ -57,12 +62,7 @@ static __always_inline void keel_guest_enter_irqoff(void)
 	trace_hardirqs_on_prepare();
 	lockdep_hardirqs_on_prepare();
 	instrumentation_end();
-	if (!context_tracking_guest_enter()) {
-		/* No tracking of user mode here: report one quiescent state. */
-		instrumentation_begin();
-		keel_rcu_note_guest();
-		instrumentation_end();
-	}
+	context_tracking_guest_enter();
 	lockdep_hardirqs_on(CALLER_ADDR0);
 }
 
@@ -70,15 +70,7 @@ static __always_inline void keel_guest_enter_irqoff(void)
 static __always_inline void keel_guest_exit_irqoff(void)
 {
 	lockdep_hardirqs_off(CALLER_ADDR0);
-#ifdef HAVE_CONTEXT_TRACKING_EXIT_BOOL
-	if (!context_tracking_guest_exit()) {
-		instrumentation_begin();
-		keel_rcu_note_guest();
-		instrumentation_end();
-	}
-#else
 	context_tracking_guest_exit();
-#endif
 	instrumentation_begin();
 	trace_hardirqs_off_finish();
 	instrumentation_end();

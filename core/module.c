@@ -23,6 +23,11 @@ static const struct keel_backend_ops *const backends[] = { &svm_ops, &vmx_ops };
 
 const struct keel_backend_ops *keel_backend __ro_after_init;
 
+DEFINE_STATIC_CALL_NULL(keel_backend_enter, KEEL_BACKEND_FN(enter));
+DEFINE_STATIC_CALL_NULL(keel_backend_skip_insn, KEEL_BACKEND_FN(skip_insn));
+DEFINE_STATIC_CALL_NULL(keel_backend_state_get, KEEL_BACKEND_FN(state_get));
+DEFINE_STATIC_CALL_NULL(keel_backend_state_set, KEEL_BACKEND_FN(state_set));
+
 #define AUDIT_SIZE	4096
 
 void keel_report(struct keel_report *report, const char *fmt, ...)
@@ -65,6 +70,14 @@ static void __init log_audit(struct keel_report *report)
 			pr_notice("%s\n", line);
 }
 
+static void __init bind_backend(void)
+{
+	static_call_update(keel_backend_enter, keel_backend->enter);
+	static_call_update(keel_backend_skip_insn, keel_backend->skip_insn);
+	static_call_update(keel_backend_state_get, keel_backend->state_get);
+	static_call_update(keel_backend_state_set, keel_backend->state_set);
+}
+
 /* A machine without virtualization is no error: the device then tells why. */
 static int __init choose_backend(void)
 {
@@ -74,8 +87,10 @@ static int __init choose_backend(void)
 	for (i = 0; i < ARRAY_SIZE(backends) && !keel_backend; i++)
 		if (!backends[i]->probe(NULL))
 			keel_backend = backends[i];
-	if (keel_backend)
+	if (keel_backend) {
+		bind_backend();
 		return keel_backend->setup();
+	}
 
 	report.buf = kzalloc(AUDIT_SIZE, GFP_KERNEL);
 	if (!report.buf)
@@ -97,6 +112,8 @@ static int __init keel_module_init(void)
 	ret = keel_cpuid_setup();
 	if (ret)
 		goto err_backend;
+	if (keel_backend)
+		keel_msr_setup();
 	ret = keel_mitigate_setup();
 	if (ret)
 		goto err_backend;

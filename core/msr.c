@@ -485,10 +485,34 @@ static const struct msr_row {
 	{ MSR_AMD64_DE_CFG, MSR_AMD64_DE_CFG, MSR_AMD, read_de_cfg, write_de_cfg },
 };
 
-static const struct msr_row *msr_find(u32 index)
+/*
+ * Where to look first, by some bits of the index: it saves the hot MSRs most of
+ * the search.  Several MSRs share a slot; the first to come has it.
+ */
+#define MSR_HINTS	256
+
+static u8 msr_hints[MSR_HINTS];		/* row; any value is a legal guess */
+
+static u32 msr_hint(u32 index)
+{
+	return (index ^ index >> 4 ^ index >> 24) % MSR_HINTS;
+}
+
+static bool msr_is_in(const struct msr_row *row, u32 index)
+{
+	return index - row->first <= row->last - row->first;
+}
+
+static bool msr_of_vendor(const struct msr_row *row)
+{
+	u32 vendor = keel_backend->vendor == KEEL_VENDOR_AMD ? MSR_AMD : MSR_INTEL;
+
+	return !(row->flags & (MSR_AMD | MSR_INTEL)) || (row->flags & vendor);
+}
+
+static noinline const struct msr_row *msr_search(u32 index)
 {
 	u32 lo = 0, hi = ARRAY_SIZE(msr_table);
-	u32 vendor = keel_backend->vendor == KEEL_VENDOR_AMD ? MSR_AMD : MSR_INTEL;
 
 	while (lo < hi) {
 		u32 mid = (lo + hi) / 2;
@@ -498,12 +522,36 @@ static const struct msr_row *msr_find(u32 index)
 			hi = mid;
 		else if (index > row->last)
 			lo = mid + 1;
-		else if (!(row->flags & (MSR_AMD | MSR_INTEL)) || (row->flags & vendor))
-			return row;
-		else
+		else if (!msr_of_vendor(row))
 			return NULL;
+		else
+			return row;
 	}
 	return NULL;
+}
+
+static __always_inline const struct msr_row *msr_find(u32 index)
+{
+	const struct msr_row *row = &msr_table[msr_hints[msr_hint(index)]];
+
+	return likely(msr_is_in(row, index)) ? row : msr_search(index);
+}
+
+void keel_msr_setup(void)
+{
+	bool taken[MSR_HINTS] = { };
+	u32 row, index, slot;
+
+	for (row = 0; row < ARRAY_SIZE(msr_table); row++) {
+		if (!msr_of_vendor(&msr_table[row]))
+			continue;
+		for (index = msr_table[row].first; index <= msr_table[row].last; index++) {
+			slot = msr_hint(index);
+			if (!taken[slot])
+				msr_hints[slot] = row;
+			taken[slot] = true;
+		}
+	}
 }
 
 int keel_msr_read(struct keel_vcpu *vcpu, u32 index, u64 *val)

@@ -22,7 +22,7 @@ enum keel_request {
 
 enum keel_vcpu_mode {
 	KEEL_OUTSIDE,		/* will look at requests before the next entry */
-	KEEL_ENTERING,		/* IRQs off, requests looked at: owed an IPI */
+	KEEL_ENTERING,		/* IRQs off, requests looked at, in and out of the guest: owed an IPI */
 	KEEL_LEAVING,		/* an IPI is on its way already */
 };
 
@@ -64,6 +64,16 @@ static inline bool keel_requests_enter(struct keel_requests *r)
 		return true;
 	WRITE_ONCE(r->mode, KEEL_OUTSIDE);
 	return false;
+}
+
+/*
+ * Owner, IRQs off since keel_requests_enter(): the guest may be entered again as it
+ * is.  A plain look: whoever comes after it finds ENTERING and owes an IPI, which
+ * ends the next stay at once.  False: leave, serve, enter again.
+ */
+static inline bool keel_requests_stay(const struct keel_requests *r)
+{
+	return likely(!READ_ONCE(r->pending));
 }
 
 /* Owner: back from the guest, before anything else looks at requests. */

@@ -177,22 +177,40 @@ static noinline void run_find_xcr0(struct keel_vcpu *vcpu)
 	}
 }
 
-/* [entry] One entry.  The guest's CR8 goes to the LAPIC when it has changed. */
-static void run_enter(struct keel_vcpu *vcpu, struct keel_exit *exit)
+/* [entry] An entry between states that most guests share with the host. */
+static noinline void run_enter_swapped(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
-	u8 cr8 = vcpu->cr8;
-
-	if (unlikely(vcpu->dr_live))
+	if (vcpu->dr_live)
 		run_load_debug(vcpu);
 	run_swap_xsave(vcpu, true);
-	keel_backend->enter(vcpu, exit);
+	static_call(keel_backend_enter)(vcpu, exit);
 	if (static_branch_unlikely(&keel_xcr0_unseen))
 		run_find_xcr0(vcpu);
 	run_swap_xsave(vcpu, false);
-	if (unlikely(vcpu->dr_live))
+	if (vcpu->dr_live)
 		run_save_debug(vcpu);
-	if (unlikely(hw_breakpoint_active()))
+	if (hw_breakpoint_active())
 		hw_breakpoint_restore();
+}
+
+/* [entry] One look in place of one for each of them. */
+static __always_inline bool run_must_swap(const struct keel_vcpu *vcpu, bool host_breakpoints)
+{
+	return static_branch_unlikely(&keel_xcr0_unseen) ||
+	       unlikely((vcpu->entry_xcr0 ^ vcpu->host_xcr0) | vcpu->host_xss |
+			vcpu->dr_live | host_breakpoints);
+}
+
+/* [entry] One entry.  The guest's CR8 goes to the LAPIC when it has changed. */
+static __always_inline void run_enter(struct keel_vcpu *vcpu, struct keel_exit *exit,
+				      bool host_breakpoints)
+{
+	u8 cr8 = vcpu->cr8;
+
+	if (run_must_swap(vcpu, host_breakpoints))
+		run_enter_swapped(vcpu, exit);
+	else
+		static_call(keel_backend_enter)(vcpu, exit);
 	if (unlikely(cr8 != vcpu->cr8))
 		lapic_set_cr8(vcpu, vcpu->cr8);
 }
@@ -215,19 +233,50 @@ static bool run_prepare(struct keel_vcpu *vcpu)
 		keel_flush_state(vcpu);
 		keel_inject_events(vcpu);
 	}
-	keel_flush_state(vcpu);
 	return true;
+}
+
+/* [entry] What the exit that has just been handled left: events for the next entry? */
+static __always_inline bool run_may_stay(struct keel_vcpu *vcpu)
+{
+	return keel_requests_stay(&vcpu->req) &&
+	       likely(!(vcpu->injected.kind | vcpu->exception.kind));
+}
+
+/* [entry] Enter, and handle what can be handled here, as long as that is all there is to do. */
+static __always_inline int run_stay(struct keel_vcpu *vcpu, struct keel_exit *exit,
+				    unsigned int *left)
+{
+	/* Nobody changes the host's breakpoints while its interrupts are off. */
+	bool host_breakpoints = hw_breakpoint_active();
+	const struct keel_exit_row *row;
+	int next;
+
+	do {
+		keel_flush_state(vcpu);
+		trace_keel_entry(vcpu->id);
+		run_enter(vcpu, exit, host_breakpoints);
+		trace_keel_exit(vcpu->id, exit);
+		keel_ledger_exit(&vcpu->ledger, exit->kind);
+		row = &keel_exit_table[exit->kind];
+		if (!row->fast_any && !(row->fast && exit->insn_len))
+			return KEEL_NEXT_SLOW;
+		next = row->handle(vcpu, exit);
+	} while (next == KEEL_NEXT_ENTER && --*left && run_may_stay(vcpu));
+	return next;
 }
 
 /*
  * Enter until an exit needs interrupts on, somebody wants something, or the
  * launcher is due.  KEEL_NEXT_SLOW: @exit waits for its handler.
+ *
+ * Work for this thread is looked for once: what comes later comes with an
+ * interrupt, which ends the guest and the loop.
  */
 static int run_guest(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
-	const struct keel_exit_row *row;
 	unsigned int left = LOOP_EXITS;
-	int next;
+	int next = KEEL_NEXT_ENTER;
 
 	preempt_disable();
 	local_irq_disable();
@@ -243,26 +292,15 @@ static int run_guest(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	vcpu->fresh = true;
 	keel_fpu_load();
 	keel_guest_time_enter();
-	for (;;) {
-		next = KEEL_NEXT_ENTER;
-		if (unlikely(keel_guest_mode_work_pending()) || !run_prepare(vcpu))
-			break;
+	if (unlikely(keel_guest_mode_work_pending()))
+		left = 0;
+	while (next == KEEL_NEXT_ENTER && left && run_prepare(vcpu)) {
 		if (!keel_requests_enter(&vcpu->req)) {
 			keel_backend->requeue(vcpu);
 			continue;
 		}
-		trace_keel_entry(vcpu->id);
-		run_enter(vcpu, exit);
+		next = run_stay(vcpu, exit, &left);
 		keel_requests_leave(&vcpu->req);
-		trace_keel_exit(vcpu->id, exit);
-		keel_ledger_exit(&vcpu->ledger, exit->kind);
-
-		row = &keel_exit_table[exit->kind];
-		next = KEEL_NEXT_SLOW;
-		if (row->fast_any || (row->fast && exit->insn_len))
-			next = row->handle(vcpu, exit);
-		if (next != KEEL_NEXT_ENTER || !--left)
-			break;
 	}
 	keel_ledger_path(&vcpu->ledger, KEEL_PATH_KERNEL);
 	/* What waits (the interrupt that ended the guest, the tick) is the guest's time. */

@@ -53,8 +53,15 @@ bool keel_can_wake(struct keel_vcpu *vcpu);
 int keel_emulate(struct keel_vcpu *vcpu, struct keel_exit *exit, gpa_t gpa);
 /* finish what the launcher answered: KEEL_NEXT_ENTER, KEEL_NEXT_USER, -errno */
 int keel_emulate_resume(struct keel_vcpu *vcpu);
+/* step over the instruction of @exit, which the CPU did not give the length of */
+int keel_skip_unknown(struct keel_vcpu *vcpu, struct keel_exit *exit);
 /* step over the instruction of @exit, decoding it if the CPU did not say its length */
-int keel_skip(struct keel_vcpu *vcpu, struct keel_exit *exit);
+static __always_inline int keel_skip(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	if (likely(static_call(keel_backend_skip_insn)(vcpu, exit)))
+		return KEEL_NEXT_ENTER;
+	return keel_skip_unknown(vcpu, exit);
+}
 /* decode the instruction at RIP into vcpu->emul.insn; KEEL_NEXT_ENTER with a fault
  * queued, KEEL_NEXT_USER, or KEEL_NEXT_SLOW: decoded
  */
@@ -67,6 +74,7 @@ static inline u8 keel_cpl(struct keel_vcpu *vcpu)	/* needs CS */
 }
 
 /* core/msr.c */
+void keel_msr_setup(void);	/* [task] module init, the back end is known */
 int keel_rdmsr_exit(struct keel_vcpu *vcpu, struct keel_exit *exit);
 int keel_wrmsr_exit(struct keel_vcpu *vcpu, struct keel_exit *exit);
 int keel_msr_finish(struct keel_vcpu *vcpu, bool write);	/* the launcher answered */

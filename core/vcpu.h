@@ -165,7 +165,7 @@ static inline void keel_need(struct keel_vcpu *vcpu, u32 groups)
 	u32 miss = groups & ~vcpu->valid;
 
 	if (miss) {
-		keel_backend->state_get(vcpu, miss);
+		static_call(keel_backend_state_get)(vcpu, miss);
 		vcpu->valid |= miss;
 	}
 }
@@ -206,7 +206,7 @@ DECLARE_STATIC_KEY_FALSE(keel_xcr0_unseen);
 static inline void keel_flush_state(struct keel_vcpu *vcpu)
 {
 	if (vcpu->dirty) {
-		keel_backend->state_set(vcpu, vcpu->dirty);
+		static_call(keel_backend_state_set)(vcpu, vcpu->dirty);
 		vcpu->dirty = 0;
 	}
 }

@@ -228,16 +228,18 @@ bool svm_skip_insn(struct keel_vcpu *vcpu, const struct keel_exit *exit)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct svm_save *s = &svm->vmcb->save;
+	u64 rip;
 
 	if (!exit->insn_len)
 		return false;
 	/* A copy in the cache is stale now, unless it is the newer one. */
 	if (unlikely(vcpu->dirty & KEEL_CG_RIP))
 		return false;
-	s->rip += exit->insn_len;
-	/* Outside 64-bit code the instruction pointer has 32 bits. */
-	if (unlikely(s->rip >> 32) && !((s->efer & EFER_LMA) && (s->cs.attr & SVM_ATTR_L)))
-		s->rip = (u32)s->rip;
+	rip = s->rip + exit->insn_len;
+	/* Outside of 64-bit code the instruction pointer wraps at 32 bits. */
+	if (unlikely((rip ^ s->rip) >> 32) && !((s->efer & EFER_LMA) && (s->cs.attr & SVM_ATTR_L)))
+		rip = (u32)rip;
+	s->rip = rip;
 	vcpu->valid &= ~(u32)KEEL_CG_RIP;
 	svm->vmcb->control.int_state = 0;
 	vcpu->valid &= ~(u32)KEEL_CG_SHADOW;

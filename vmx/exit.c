@@ -276,19 +276,27 @@ bool vmx_skip_insn(struct keel_vcpu *vcpu, const struct keel_exit *exit)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	const u32 shadow = VMX_SHADOW_STI | VMX_SHADOW_MOV_SS;
+	u64 rip;
 
 	if (!exit->insn_len)
 		return false;
 	vmx_access_begin(vmx);
-	keel_need(vcpu, KEEL_CG_RIP | KEEL_CG_RFLAGS);
-	vcpu->regs.rip += exit->insn_len;
-	if (unlikely(vcpu->regs.rip >> 32)) {
+	/* Spelled out: every exit comes through here. */
+	if (!(vcpu->valid & KEEL_CG_RIP))
+		vcpu->regs.rip = vmx_read(VMX_GUEST_RIP);
+	if (!(vcpu->valid & KEEL_CG_RFLAGS))
+		vcpu->regs.rflags = vmx_read(VMX_GUEST_RFLAGS);
+	vcpu->valid |= KEEL_CG_RIP | KEEL_CG_RFLAGS;
+	rip = vcpu->regs.rip + exit->insn_len;
+	/* Outside of 64-bit code the instruction pointer wraps at 32 bits. */
+	if (unlikely((rip ^ vcpu->regs.rip) >> 32)) {
 		keel_need(vcpu, KEEL_CG_CS | KEEL_CG_CR);
 		if (!(vcpu->sregs.efer & EFER_LMA) ||
 		    !(vcpu->sregs.seg[KEEL_SREG_CS].attr & KEEL_ATTR_L))
-			vcpu->regs.rip = (u32)vcpu->regs.rip;
+			rip = (u32)rip;
 	}
-	vmx_write(VMX_GUEST_RIP, vcpu->regs.rip);
+	vcpu->regs.rip = rip;
+	vmx_write(VMX_GUEST_RIP, rip);
 	vcpu->dirty &= ~(u32)KEEL_CG_RIP;
 	if (unlikely(vmx_shadow(vmx) & shadow)) {
 		vmx_set_shadow(vmx, vmx->shadow & ~shadow);

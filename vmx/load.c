@@ -58,8 +58,7 @@ static void vmx_write_cpu_state(int cpu)
 	vmx_write(VMX_HOST_SYSENTER_ESP, val);
 }
 
-/* Preemption is off.  IRQs may be off only if the VMCS is on this CPU already. */
-static void vmx_attach(struct vmx_vcpu *vmx, int cpu)
+void vmx_attach(struct vmx_vcpu *vmx, int cpu)
 {
 	struct vmx_cpu *vc = per_cpu_ptr(&vmx_cpus, cpu);
 	bool moved = vmx->last_cpu != cpu;
@@ -82,19 +81,6 @@ static void vmx_attach(struct vmx_vcpu *vmx, int cpu)
 		/* Translations of an earlier stay may be left on this CPU. */
 		vmx->flush = true;
 	}
-}
-
-void vmx_access_begin(struct vmx_vcpu *vmx)
-{
-	int cpu = get_cpu();
-
-	if (this_cpu_read(vmx_cpus.current_vcpu) != vmx)
-		vmx_attach(vmx, cpu);
-}
-
-void vmx_access_end(struct vmx_vcpu *vmx)
-{
-	put_cpu();
 }
 
 /* ---- the host's thread around it ------------------------------------------------- */

@@ -396,9 +396,21 @@ void vmx_dump(struct keel_vcpu *vcpu);
 void vmx_load(struct keel_vcpu *vcpu, int cpu);
 void vmx_put(struct keel_vcpu *vcpu);
 void vmx_unload(struct vmx_vcpu *vmx);		/* [task] from whatever CPU has it */
+/* [preemption off; IRQs off only if the VMCS is on this CPU already] make it current */
+void vmx_attach(struct vmx_vcpu *vmx, int cpu);
+
 /* [any, owner] make the VMCS current for a moment: preemption is off until vmx_access_end() */
-void vmx_access_begin(struct vmx_vcpu *vmx);
-void vmx_access_end(struct vmx_vcpu *vmx);
+static __always_inline void vmx_access_begin(struct vmx_vcpu *vmx)
+{
+	preempt_disable();
+	if (unlikely(this_cpu_read(vmx_cpus.current_vcpu) != vmx))
+		vmx_attach(vmx, smp_processor_id());
+}
+
+static __always_inline void vmx_access_end(struct vmx_vcpu *vmx)
+{
+	preempt_enable();
+}
 
 /* exit.c */
 void vmx_enter(struct keel_vcpu *vcpu, struct keel_exit *exit);
