@@ -56,26 +56,35 @@ static_assert((EPT_TABLE ^ EPT_MEMTYPE ^ EPT_IPAT ^ EPT_PS ^ EPT_A ^ EPT_D ^ EPT
 static_assert(!((EPT_R | EPT_W | EPT_X) & ~GENMASK_ULL(11, 0)));
 static_assert(!(EPT_TABLE & EPT_PS));
 
+#define EPT_FORMAT								\
+	.level = {								\
+		[1] = { .shift = 12, .bits = 9, .leaf = true },			\
+		[2] = { .shift = 21, .bits = 9, .leaf = true },			\
+		[3] = { .shift = 30, .bits = 9, .leaf = true },			\
+		[4] = { .shift = 39, .bits = 9 },				\
+		[5] = { .shift = 48, .bits = 9 },				\
+	},									\
+	.present	= EPT_R | EPT_W | EPT_X,				\
+	.table		= EPT_TABLE,						\
+	.leaf		= EPT_LEAF,						\
+	.large		= EPT_PS,						\
+	.write		= EPT_W,						\
+	.exec		= EPT_X,						\
+	.noexec		= 0,							\
+	.addr		= EPT_ADDR,						\
+	.memtype	= EPT_MEMTYPE,						\
+	.memtype_wb	= EPT_MEMTYPE_WB,					\
+	.host_write	= EPT_SW_HOST_W
+
 const struct s2_format ept_format = {
 	.name		= "ept",
-	.level = {
-		[1] = { .shift = 12, .bits = 9, .leaf = true },
-		[2] = { .shift = 21, .bits = 9, .leaf = true },
-		[3] = { .shift = 30, .bits = 9, .leaf = true },
-		[4] = { .shift = 39, .bits = 9 },
-		[5] = { .shift = 48, .bits = 9 },
-	},
-	.present	= EPT_R | EPT_W | EPT_X,
-	.table		= EPT_TABLE,
-	.leaf		= EPT_LEAF,
-	.large		= EPT_PS,
-	.write		= EPT_W,
-	.exec		= EPT_X,
-	.noexec		= 0,
+	EPT_FORMAT,
 	.accessed	= EPT_A,
 	.dirty		= EPT_D,
-	.addr		= EPT_ADDR,
-	.memtype	= EPT_MEMTYPE,
-	.memtype_wb	= EPT_MEMTYPE_WB,
-	.host_write	= EPT_SW_HOST_W,
+};
+
+/* The CPU sets neither bit: they would only ever say what a fault has said. */
+const struct s2_format ept_format_no_ad = {
+	.name		= "ept",
+	EPT_FORMAT,
 };

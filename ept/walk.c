@@ -53,6 +53,8 @@ static u64 s2_leaf_entry(const struct s2_tables *t, const struct s2_map *map, u8
 		entry |= f->large;
 	if (map->write)
 		entry |= f->write | f->host_write;
+	if (map->logged && !(level == S2_LEVEL_4K && (map->dirty || t->hw_log)))
+		entry &= ~f->write;
 	if (map->dirty)
 		entry |= f->dirty;
 	return entry | (map->exec ? f->exec : f->noexec);
@@ -60,49 +62,90 @@ static u64 s2_leaf_entry(const struct s2_tables *t, const struct s2_map *map, u8
 
 /*
  * A leaf is there already.  Permissions only grow here: the host page allows
- * what @map says, and taking away is done on the write side.
+ * what @map says, and taking away is done on the write side.  False: it is
+ * another entry now.
  */
-static enum s2_installed s2_upgrade(const struct s2_tables *t, u64 *entry, u64 old,
-				    const struct s2_map *map, u8 level)
+static bool s2_upgrade(const struct s2_tables *t, u64 *entry, u64 old, const struct s2_map *map,
+		       u8 level, enum s2_installed *done)
 {
 	const struct s2_format *f = t->format;
 	u64 grow = f->write | f->exec | f->host_write | f->accessed | f->dirty;
 	u64 want = s2_leaf_entry(t, map, level);
 	u64 new;
 
+	*done = S2_STALE;
 	if (s2_entry_hpa(t, old, level) != s2_entry_hpa(t, want, level))
-		return S2_STALE;
-	do {
-		new = (old | (want & grow)) & ~(f->noexec & ~want);
-		if (!((new ^ old) & (f->write | f->exec | f->noexec)))
-			return S2_SAME;
-	} while (!try_cmpxchg(entry, &old, new));
-	return S2_UPGRADED;
+		return true;
+	/* Its dirty bit may be set: then the CPU would not tell of the next write. */
+	if (map->logged && !map->dirty)
+		grow &= ~f->write;
+	new = (old | (want & grow)) & ~(f->noexec & ~want);
+	*done = S2_SAME;
+	if (!((new ^ old) & (f->write | f->exec | f->noexec)))
+		return true;
+	*done = S2_UPGRADED;
+	return try_cmpxchg(entry, &old, new);
 }
 
-/* Makes *@entry, found empty, point to a new table.  The entry that is there then; 0: no page. */
-static u64 s2_add_table(const struct s2_tables *t, struct s2_cache *cache, u64 *entry)
+/* Makes *@entry, found empty, point to a new table, if nobody was faster.  False: no page. */
+static bool s2_add_table(const struct s2_tables *t, struct s2_cache *cache, u64 *entry)
 {
-	u64 old = 0, new;
+	u64 old = 0;
 
 	if (!cache->nr)
-		return 0;
-	new = s2_table_entry(t, cache->page[cache->nr - 1]);
-	if (!try_cmpxchg(entry, &old, new))
-		return old;	/* somebody was faster; the page is still zero */
-	cache->nr--;
-	return new;
+		return false;
+	/* If it is lost, the page is still zero. */
+	if (try_cmpxchg(entry, &old, s2_table_entry(t, cache->page[cache->nr - 1])))
+		cache->nr--;
+	return true;
+}
+
+/*
+ * Makes *@entry, a large leaf, point to a table of leaves one level down that
+ * mean the same, if it has not changed meanwhile.  False: no page.  A TLB may
+ * hold both sizes then: they differ in permissions at most, and a fault on the
+ * old one drops it.
+ */
+static bool s2_split(const struct s2_tables *t, struct s2_cache *cache, u64 *entry, u64 old,
+		     u8 level)
+{
+	const struct s2_format *f = t->format;
+	const struct s2_level *below = &f->level[level - 1];
+	u64 *table, leaf = old;
+	unsigned int i;
+
+	if (!cache->nr)
+		return false;
+	if (level - 1 == S2_LEVEL_4K) {
+		leaf &= ~f->large;
+		/* The CPU will tell: no need for a fault a page. */
+		if (t->hw_log && (leaf & f->host_write))
+			leaf = (leaf | f->write) & ~f->dirty;
+	}
+	table = cache->page[cache->nr - 1];
+	for (i = 0; i < 1U << below->bits; i++)
+		table[i] = leaf + ((u64)i << below->shift);
+	if (try_cmpxchg(entry, &old, s2_table_entry(t, table))) {
+		cache->nr--;
+		cache->split |= 1U << level;
+	} else {
+		memset(table, 0, KEEL_PAGE_SIZE);
+	}
+	return true;
 }
 
 enum s2_installed s2_install(const struct s2_tables *t, struct s2_cache *cache,
 			     const struct s2_map *map, u8 *level)
 {
 	const struct s2_format *f = t->format;
-	u8 max_leaf = min(map->level, t->max_leaf);
+	bool small = map->logged && map->dirty;
+	u8 max_leaf = small ? S2_LEVEL_4K : min(map->level, t->max_leaf);
+	enum s2_installed done;
 	u64 *table = t->root;
-	u8 l;
+	u8 l = t->levels;
 
-	for (l = t->levels; ; l--) {
+	/* Who is overtaken looks at the same entry again. */
+	for (;;) {
 		u64 *entry = &table[s2_index(f, map->gfn, l)];
 		u64 old = READ_ONCE(*entry);
 
@@ -111,13 +154,17 @@ enum s2_installed s2_install(const struct s2_tables *t, struct s2_cache *cache,
 			if (try_cmpxchg(entry, &old, s2_leaf_entry(t, map, l)))
 				return S2_NEW;
 		} else if (!(old & f->present)) {
-			old = s2_add_table(t, cache, entry);
-			if (!old)
+			if (!s2_add_table(t, cache, entry))
 				return S2_NO_PAGE;
+		} else if (!s2_is_leaf(f, old, l)) {
+			table = s2_entry_table(t, old);
+			l--;
+		} else if (small && l > S2_LEVEL_4K) {
+			if (!s2_split(t, cache, entry, old, l))
+				return S2_NO_PAGE;
+		} else if (s2_upgrade(t, entry, old, map, l, &done)) {
+			return done;
 		}
-		if (s2_is_leaf(f, old, l))
-			return s2_upgrade(t, entry, old, map, l);
-		table = s2_entry_table(t, old);
 	}
 }
 
@@ -168,7 +215,7 @@ static void s2_step(const struct s2_tables *t, gfn_t *gfn, const struct s2_path 
 
 bool s2_age(const struct s2_tables *t, gfn_t first, gfn_t last, bool clear)
 {
-	u64 accessed = t->format->accessed;
+	const struct s2_format *f = t->format;
 	struct s2_path path;
 	bool young = false;
 
@@ -180,13 +227,14 @@ bool s2_age(const struct s2_tables *t, gfn_t first, gfn_t last, bool clear)
 				return young;
 			continue;
 		}
-		if (path.value & accessed) {
+		if ((path.value & f->accessed) || !f->accessed) {
 			young = true;
-			if (!clear)
+			if (!clear || !f->accessed)
 				return true;
-			/* An upgrade or a dirty bit may come between. */
-			while (!try_cmpxchg(path.entry[path.level], &path.value,
-					    path.value & ~accessed))
+			/* An upgrade, a dirty bit or a split may come between. */
+			while (s2_is_leaf(f, path.value, path.level) &&
+			       !try_cmpxchg(path.entry[path.level], &path.value,
+					    path.value & ~f->accessed))
 				;
 		}
 		s2_step(t, &first, &path, &budget);
@@ -205,6 +253,30 @@ bool s2_write_protect(const struct s2_tables *t, gfn_t *first, gfn_t last, unsig
 					    path.value & ~write))
 				;
 			++*changed;
+		}
+		s2_step(t, first, &path, &budget);
+	}
+	return *first > last || *first >= s2_gfn_limit(t);
+}
+
+bool s2_relog(const struct s2_tables *t, gfn_t *first, gfn_t last, unsigned int budget,
+	      struct s2_relog *relog)
+{
+	const struct s2_format *f = t->format;
+	struct s2_path path;
+
+	while (budget && s2_next(t, first, last, &budget, &path)) {
+		bool large = path.level > S2_LEVEL_4K;
+		u64 lose = t->hw_log ? f->dirty | (large ? f->write : 0) : f->write;
+
+		if (path.value & lose) {
+			/* A dirty bit may come between: what counts is the last value. */
+			while (!try_cmpxchg(path.entry[path.level], &path.value,
+					    path.value & ~lose))
+				;
+			relog->changed++;
+			if ((path.value & lose & f->dirty) && relog->dirty)
+				relog->dirty(relog->ctx, s2_entry_hpa(t, path.value, path.level));
 		}
 		s2_step(t, first, &path, &budget);
 	}
@@ -250,8 +322,8 @@ bool s2_zap(const struct s2_tables *t, gfn_t *first, gfn_t last, unsigned int bu
 	    struct s2_zap *zap)
 {
 	const struct s2_format *f = t->format;
-	/* Without dirty bits whatever could be written counts as written. */
-	u64 dirty = f->dirty ? f->dirty : f->write;
+	/* Without dirty bits whatever could ever be written counts as written. */
+	u64 dirty = f->dirty ? f->dirty : f->host_write;
 	struct s2_path path;
 
 	while (budget && s2_next(t, first, last, &budget, &path)) {

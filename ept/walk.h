@@ -54,6 +54,7 @@ struct s2_tables {
 	u64 enc;		/* memory-encryption bit of every address, or 0 */
 	u8 levels;		/* 4 or 5 */
 	u8 max_leaf;		/* S2_LEVEL_*: the largest page that the CPU takes */
+	bool hw_log;		/* the CPU tells which leaves become dirty */
 };
 
 /* Zeroed pages for tables; enough for one walk from the root to 4 KiB. */
@@ -62,6 +63,7 @@ struct s2_tables {
 struct s2_cache {
 	u64 *page[S2_CACHE_PAGES];
 	u8 nr;
+	u8 split;		/* bit of each level where a leaf was split; the caller clears it */
 };
 
 /* What an install asks for. */
@@ -72,7 +74,15 @@ struct s2_map {
 	bool write;		/* may be written */
 	bool exec;		/* may be executed */
 	bool dirty;		/* is about to be written */
+	bool logged;		/* no write may go unseen: see below */
 };
+
+/*
+ * Where writes are logged a large leaf never permits them: a write wants 4 KiB,
+ * and a large leaf in its way is split.  A 4 KiB leaf permits them when it is
+ * about to be written, which the caller notes, or, where the CPU logs, from the
+ * start with its dirty bit clear.
+ */
 
 enum s2_installed {
 	S2_NEW,			/* a leaf that was not there */
@@ -86,8 +96,9 @@ enum s2_installed {
  * Read side of the lock; any number at a time.  Installs a leaf for @map->gfn
  * with cmpxchg, tables above it from @cache; pages that a race made superfluous
  * stay in @cache.  Where a table stands in the way of a large leaf, a smaller
- * leaf is installed; a larger leaf that is there already serves.  *@level says
- * where the leaf is.  @map->gfn must lie below s2_gfn_limit().
+ * leaf is installed; a larger leaf that is there already serves, unless it has to
+ * be split.  *@level says where the leaf is.  @map->gfn must lie below
+ * s2_gfn_limit().
  */
 enum s2_installed s2_install(const struct s2_tables *t, struct s2_cache *cache,
 			     const struct s2_map *map, u8 *level);
@@ -125,8 +136,42 @@ bool s2_write_protect(const struct s2_tables *t, gfn_t *first, gfn_t last, unsig
 		      unsigned long *changed);
 
 /*
+ * Write side, as s2_zap(): from here on a write to what maps [*@first, @last] is
+ * seen again, once the TLBs are flushed, if @changed says that they must be.
+ * Takes the write permission, or where the CPU logs the dirty bit; @dirty (may be
+ * NULL) is told of leaves whose dirty bit went.
+ */
+struct s2_relog {
+	void (*dirty)(void *ctx, hpa_t hpa);
+	void *ctx;
+	unsigned long changed;	/* leaves so far */
+};
+
+bool s2_relog(const struct s2_tables *t, gfn_t *first, gfn_t last, unsigned int budget,
+	      struct s2_relog *relog);
+
+/* A log of writes, a bit a page, and the part of it that somebody wants. */
+struct s2_collect {
+	unsigned long *log;	/* others set bits at any time, atomically */
+	gfn_t base;		/* frame of bit 0 of @log */
+	u64 next, last;		/* bits of @log to look at, @next moves */
+	u64 first;		/* bit of @log that is bit 0 of @out */
+	unsigned long *out;	/* zeroed; what was written */
+	u64 count;		/* bits in @out */
+};
+
+/*
+ * Write side.  Moves bits from @c->log to @c->out, and each page's next write is
+ * seen again, as by s2_relog().  Stops after about @budget words or runs of pages:
+ * false, go on later.  A bit that is set meanwhile goes now or next time.
+ */
+bool s2_collect(const struct s2_tables *t, struct s2_collect *c, unsigned int budget,
+		struct s2_relog *relog);
+
+/*
  * Read side.  Was anything in [@first, @last] accessed?  With @clear forgets it
- * for the next time; TLBs may keep an access from being seen.
+ * for the next time; TLBs may keep an access from being seen.  Without accessed
+ * bits what is there was, and there is no way to forget it but a zap.
  */
 bool s2_age(const struct s2_tables *t, gfn_t first, gfn_t last, bool clear);
 
@@ -161,7 +206,7 @@ static inline gfn_t s2_gfn_limit(const struct s2_tables *t)
 
 /* NPT: AMD's nested page tables. */
 extern const struct s2_format npt_format;
-/* EPT: Intel's extended page tables. */
-extern const struct s2_format ept_format;
+/* EPT: Intel's extended page tables, and the same without accessed and dirty bits. */
+extern const struct s2_format ept_format, ept_format_no_ad;
 
 #endif /* KEEL_EPT_WALK_H */

@@ -145,7 +145,9 @@ bool host_walk(const struct s2_tables *t, gfn_t gfn, bool write, struct host_wal
 		} while ((value & set) != set &&
 			 !__atomic_compare_exchange_n(entry, &value, value | set, false,
 						      __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE));
-		if (w->entry == entry)
+		if (w->entry == entry) {
+			w->dirtied = set & ~value & dirty;
 			return true;
+		}
 	}
 }

@@ -33,6 +33,7 @@ struct host_walk {
 	hpa_t hpa;
 	u8 level;
 	bool write, exec;
+	bool dirtied;		/* this access set the dirty bit */
 };
 
 /*

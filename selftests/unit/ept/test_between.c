@@ -33,6 +33,7 @@ static void let_rival_in(void)
 #define s2_zap(...) between_zap(__VA_ARGS__)
 #define s2_freed_pop(...) between_freed_pop(__VA_ARGS__)
 #define s2_write_protect(...) between_write_protect(__VA_ARGS__)
+#define s2_relog(...) between_relog(__VA_ARGS__)
 #define s2_age(...) between_age(__VA_ARGS__)
 #define s2_next(...) between_next(__VA_ARGS__)
 enum s2_installed s2_install(const struct s2_tables *t, struct s2_cache *cache,
@@ -42,6 +43,8 @@ bool s2_zap(const struct s2_tables *t, gfn_t *first, gfn_t last, unsigned int bu
 u64 *s2_freed_pop(struct s2_zap *zap);
 bool s2_write_protect(const struct s2_tables *t, gfn_t *first, gfn_t last, unsigned int budget,
 		      unsigned long *changed);
+bool s2_relog(const struct s2_tables *t, gfn_t *first, gfn_t last, unsigned int budget,
+	      struct s2_relog *relog);
 bool s2_age(const struct s2_tables *t, gfn_t first, gfn_t last, bool clear);
 bool s2_next(const struct s2_tables *t, gfn_t *gfn, gfn_t last, unsigned int *budget,
 	     struct s2_path *path);
@@ -218,11 +221,99 @@ static void no_write_is_lost(void)
 	}
 }
 
+static void cpu_reads(void)
+{
+	struct host_walk w;
+
+	came = true;
+	CHECK(host_walk(&t, GFN ^ 1, false, &w));
+}
+
+static void rival_ages(void)
+{
+	came = true;
+	s2_age(&t, GFN, GFN, true);
+}
+
+/* Nothing of a table that came to nothing is left in its page. */
+static bool cache_is_zero(const struct s2_cache *cache)
+{
+	unsigned int i, j;
+
+	for (i = 0; i < cache->nr; i++)
+		for (j = 0; j < 512; j++)
+			if (cache->page[i][j])
+				return false;
+	return true;
+}
+
+/* A large leaf is split while somebody splits it, walks through it or ages it. */
+static void splits(void)
+{
+	static void (*const who[])(void) = {
+		rival_installs, rival_installs, cpu_reads, rival_ages
+	};
+	unsigned int i, at;
+
+	for (i = 0; i < ARRAY_SIZE(who) * 2; i++) {
+		for (at = 1; ; at++) {
+			struct s2_map map = {
+				.gfn = GFN, .hpa = HPA(GFN), .level = 2 + i % 2,
+				.write = true, .exec = true, .logged = true,
+			};
+			u8 large = map.level, level, split = 0;
+			struct host_walk w;
+
+			begin(4, 0, who[i / 2]);
+			CHECK_EQ(rival_install(&t, &my_cache, &map, &level), S2_NEW);
+			CHECK_EQ(level, map.level);
+			host_cache_fill(&t, &my_cache);
+			rival_map = map;
+			rival_map.dirty = true;
+			/* The same frame, or one that shares only the large page. */
+			if (i / 2)
+				rival_map.gfn ^= i % 2 ? 1 << 17 : 1;
+			rival_map.hpa = HPA(rival_map.gfn);
+			rival_at = at;
+			map.dirty = true;
+			CHECK_EQ(s2_install(&t, &my_cache, &map, &level),
+				 came && !(i / 2) ? S2_SAME : S2_UPGRADED);
+			if (!came) {
+				end();
+				break;
+			}
+			CHECK_EQ(level, 1);
+			CHECK(cache_is_zero(&my_cache) && cache_is_zero(&rival_cache));
+			split = my_cache.split;
+			if (who[i / 2] == rival_installs) {
+				CHECK_EQ(rival_level, 1);
+				split |= rival_cache.split;
+				/* Who split what is known; the lowest level may be split twice. */
+				CHECK(!(my_cache.split & rival_cache.split & BIT(large)));
+				CHECK(host_walk(&t, rival_map.gfn, true, &w));
+				CHECK_EQ(w.hpa, HPA(rival_map.gfn));
+			}
+			CHECK_EQ(split, large == 3 ? BIT(2) | BIT(3) : BIT(2));
+			CHECK(host_walk(&t, GFN, true, &w));
+			CHECK_EQ(w.hpa, HPA(GFN));
+			CHECK(!host_walk(&t, GFN ^ 2, true, &w));
+			CHECK(host_walk(&t, GFN ^ 2, false, &w));
+			CHECK_EQ(w.hpa, HPA(GFN ^ 2));
+			my_cache.split = 0;
+			rival_cache.split = 0;
+			end();
+			ktap_cases(1);
+		}
+		my_cache.split = 0;
+	}
+}
+
 int main(void)
 {
 	static const struct ktap_test tests[] = {
 		KTAP_TEST(two_installs),
 		KTAP_TEST(no_write_is_lost),
+		KTAP_TEST(splits),
 	};
 
 	return ktap_main(tests, ARRAY_SIZE(tests));
