@@ -195,6 +195,10 @@ struct keel_backend_ops {
 	/* [entry] stage-2 root changed or must be flushed for this vCPU */
 	void (*set_root)(struct keel_vcpu *vcpu, hpa_t root);
 	void (*flush)(struct keel_vcpu *vcpu);
+	/* [vcpu] where s2.t.hw_log is set, else NULL: the CPU logs writes if vm->log_dirty
+	 * says so.  Every return from enter() has emptied its log already.
+	 */
+	void (*log_dirty)(struct keel_vcpu *vcpu);
 
 	/* [vcpu] */
 	void (*set_tsc_offset)(struct keel_vcpu *vcpu, u64 offset);

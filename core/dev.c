@@ -44,6 +44,7 @@ union dev_arg {
 	struct keel_cpuid cpuid;
 	struct keel_create_vm create_vm;
 	struct keel_mem_commit mem_commit;
+	struct keel_dirty_get dirty_get;
 	struct keel_create_vcpu create_vcpu;
 	struct keel_irqchip irqchip;
 	struct keel_irq_line irq_line;
@@ -65,6 +66,7 @@ static_assert(sizeof(struct keel_cpuid) == 24);
 static_assert(sizeof(struct keel_create_vm) == 24);
 static_assert(sizeof(struct keel_mem_op) == 32);
 static_assert(sizeof(struct keel_mem_commit) == 24);
+static_assert(sizeof(struct keel_dirty_get) == 48);
 static_assert(sizeof(struct keel_create_vcpu) == 16);
 static_assert(sizeof(struct keel_irqchip) == 8);
 static_assert(sizeof(struct keel_irq_line) == 16);
@@ -206,6 +208,12 @@ static long vm_mem_commit(struct dev_ctx *ctx, void *arg)
 
 	commit->bad = 0;
 	return keel_mem_commit(ctx->vm, ctx->array, commit->nr, &commit->bad);
+}
+
+/* It takes vm->lock itself, and drops it before it writes to the launcher. */
+static long vm_dirty_get(struct dev_ctx *ctx, void *arg)
+{
+	return keel_dirty_get(ctx->vm, arg);
 }
 
 static long vm_create_vcpu(struct dev_ctx *ctx, void *arg)
@@ -401,6 +409,8 @@ static const struct dev_call vm_calls[] = {
 		CALL(keel_pause, 0), .flags = CALL_LOCK, .fn = vm_resume },
 	[_IOC_NR(KEEL_STATS_FD) - VM_FIRST] = {
 		CALL(keel_stats_fd, 0), .flags = CALL_ANY_MM, .fn = vm_stats_fd },
+	[_IOC_NR(KEEL_DIRTY_GET) - VM_FIRST] = {
+		CALL(keel_dirty_get, 0), .flags = CALL_OUT, .fn = vm_dirty_get },
 };
 
 /* KEEL_RUN and KEEL_KICK have no struct and no row: see vcpu_ioctl(). */

@@ -16,6 +16,7 @@
 #include <linux/keel.h>
 #include "core/mem.h"
 #include "core/stats.h"
+#include "core/vcpu.h"
 #include "core/vm.h"
 #include "ept/ept.h"
 
@@ -60,6 +61,7 @@ struct mem_edit {
 	u32 nr;
 	u32 room;
 	u64 gpa_end;		/* first byte that no slot can have */
+	bool may_log;		/* KEEL_FEAT_DIRTY_LOG */
 };
 
 unsigned int keel_gpa_bits(void)
@@ -81,7 +83,9 @@ static int mem_check(const struct mem_edit *edit, const struct keel_mem_op *op)
 		return -EINVAL;
 	if (!op->len || check_add_overflow(op->gpa, op->len, &end) || end > edit->gpa_end)
 		return -EINVAL;
-	return op->flags & ~KEEL_MEM_READONLY ? -EINVAL : 0;
+	if (op->flags & ~(KEEL_MEM_READONLY | KEEL_MEM_LOG_DIRTY))
+		return -EINVAL;
+	return (op->flags & KEEL_MEM_LOG_DIRTY) && !edit->may_log ? -EOPNOTSUPP : 0;
 }
 
 /* The slot that @op names by its exact range, or -ENOENT. */
@@ -169,11 +173,56 @@ static int mem_apply(struct mem_edit *edit, const struct keel_mem_op *op)
 	return err ? err : mem_ops[op->op](edit, op);
 }
 
+/* The slot of @map with the place of @slot, both in the guest and in the launcher, or NULL. */
+static const struct keel_slot *mem_same(const struct keel_memmap *map,
+					const struct keel_slot *slot)
+{
+	const struct keel_slot *same = mem_find(map, slot->base);
+
+	return same && same->base == slot->base && same->npages == slot->npages &&
+	       same->hva == slot->hva ? same : NULL;
+}
+
+/* Logs for the slots of @map that want one: a slot that had one keeps it. */
+static int mem_attach_logs(struct keel_memmap *map, const struct keel_memmap *old)
+{
+	u32 i;
+
+	for (i = 0; i < map->nr; i++) {
+		struct keel_slot *slot = &map->slots[i];
+		const struct keel_slot *same;
+
+		if (!(slot->flags & KEEL_MEM_LOG_DIRTY))
+			continue;
+		same = mem_same(old, slot);
+		slot->log = same && same->log ? keel_log_get(same->log) :
+						keel_log_new(slot->npages);
+		if (!slot->log)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void mem_free(struct keel_memmap *map)
+{
+	u32 i;
+
+	if (!map)
+		return;
+	for (i = 0; i < map->nr; i++)
+		keel_log_put(map->slots[i].log);
+	keel_account(-(long)struct_size(map, slots, map->nr));
+	kfree(map);
+}
+
 /* The map after @ops, or an ERR_PTR.  *@bad as of keel_mem_commit(). */
 static struct keel_memmap *mem_build(struct keel_vm *vm, const struct keel_memmap *old,
 				     const struct keel_mem_op *ops, u32 nr, u32 *bad)
 {
-	struct mem_edit edit = { .room = KEEL_MAX_SLOTS, .gpa_end = mem_gpa_end(vm) };
+	struct mem_edit edit = {
+		.room = KEEL_MAX_SLOTS, .gpa_end = mem_gpa_end(vm),
+		.may_log = vm->features & KEEL_FEAT_DIRTY_LOG,
+	};
 	struct keel_memmap *map;
 	int err = 0;
 	u32 i;
@@ -200,7 +249,14 @@ static struct keel_memmap *mem_build(struct keel_vm *vm, const struct keel_memma
 	}
 	map->nr = edit.nr;
 	memcpy(map->slots, edit.slots, edit.nr * sizeof(*edit.slots));
+	for (i = 0; i < map->nr; i++)
+		map->slots[i].log = NULL;
 	keel_account(struct_size(map, slots, map->nr));
+	err = mem_attach_logs(map, old);
+	if (err) {
+		mem_free(map);
+		map = ERR_PTR(err);
+	}
 out:
 	kvfree(edit.slots);
 	return map;
@@ -208,38 +264,35 @@ out:
 
 /* ---- change: published ----------------------------------------------------------- */
 
-static void mem_free(struct keel_memmap *map)
-{
-	if (!map)
-		return;
-	keel_account(-(long)struct_size(map, slots, map->nr));
-	kfree(map);
-}
-
 static void mem_free_srcu(struct rcu_head *rcu)
 {
 	mem_free(container_of(rcu, struct keel_memmap, rcu));
 }
 
-/* What a new map means for the leaves of an old slot. */
-enum mem_fate { MEM_KEEP, MEM_PROTECT, MEM_DROP };
+/* What a new map means for the leaves of an old slot, beyond keeping them. */
+#define MEM_PROTECT	BIT(0)		/* no write any more */
+#define MEM_LOG		BIT(1)		/* no write unlogged any more */
+#define MEM_DROP	BIT(2)		/* they go */
 
-static enum mem_fate mem_fate(const struct keel_slot *old, const struct keel_memmap *map)
+static u32 mem_fate(const struct keel_slot *old, const struct keel_memmap *map)
 {
-	const struct keel_slot *slot = mem_find(map, old->base);
+	const struct keel_slot *slot = mem_same(map, old);
+	u32 fate = 0;
 
-	if (!slot || slot->base != old->base || slot->npages != old->npages ||
-	    slot->hva != old->hva)
+	/* A log that ends has left small leaves behind: the next faults map large ones. */
+	if (!slot || (old->log && !slot->log))
 		return MEM_DROP;
 	/* The other way round the next write faults and gets its permission. */
 	if (slot->flags & ~old->flags & KEEL_MEM_READONLY)
-		return MEM_PROTECT;
-	return MEM_KEEP;
+		fate |= MEM_PROTECT;
+	if (slot->log && !old->log)
+		fate |= MEM_LOG;
+	return fate;
 }
 
 /*
- * Hold what @map takes away, and take it from stage 2.  True: held, so that
- * s2_release() is owed after @map is published.
+ * Hold what @map takes away or wants to be logged, and take the former from
+ * stage 2.  True: held, so that s2_release() is owed after @map is published.
  *
  * The order is that of struct keel_s2.  Zapping comes before publishing, because
  * the mmu notifier finds leaves through the published map; the release comes
@@ -254,7 +307,7 @@ static bool mem_take_away(struct keel_vm *vm, const struct keel_memmap *old,
 	for (i = 0; old && i < old->nr; i++) {
 		const struct keel_slot *slot = &old->slots[i];
 
-		if (mem_fate(slot, map) == MEM_KEEP)
+		if (!mem_fate(slot, map))
 			continue;
 		start = min(start, slot->hva);
 		end = max(end, keel_slot_hva(slot, slot->base + slot->npages));
@@ -266,35 +319,73 @@ static bool mem_take_away(struct keel_vm *vm, const struct keel_memmap *old,
 	for (i = 0; i < old->nr; i++) {
 		const struct keel_slot *slot = &old->slots[i];
 		gfn_t last = slot->base + slot->npages - 1;
+		u32 fate = mem_fate(slot, map);
 
-		switch (mem_fate(slot, map)) {
-		case MEM_KEEP:
-			break;
-		case MEM_PROTECT:
-			s2_protect(vm, slot->base, last);
-			break;
-		case MEM_DROP:
+		if (fate & MEM_DROP)
 			s2_unmap(vm, slot->base, last);
-			break;
-		}
+		if (fate & MEM_PROTECT)
+			s2_protect(vm, slot->base, last);
 	}
 	return true;
+}
+
+/*
+ * After @map is published: a write that is seen before would find no log, and
+ * its page would be left as one whose writes are seen already.
+ */
+static void mem_begin_logs(struct keel_vm *vm, const struct keel_memmap *old,
+			   const struct keel_memmap *map)
+{
+	u32 i;
+
+	for (i = 0; old && i < old->nr; i++) {
+		const struct keel_slot *slot = &old->slots[i];
+
+		if (mem_fate(slot, map) & MEM_LOG)
+			s2_log_begin(vm, slot->base, slot->base + slot->npages - 1);
+	}
+}
+
+/* Where CPUs log writes by themselves: on while there is a slot to be logged. */
+static void mem_switch_log(struct keel_vm *vm, bool on)
+{
+	if (vm->log_dirty == on || !vm->s2.t.hw_log)
+		return;
+	WRITE_ONCE(vm->log_dirty, on);
+	keel_vm_request_wait(vm, KEEL_REQ_LOG);
+}
+
+static bool mem_wants_log(const struct keel_memmap *map)
+{
+	u32 i;
+
+	for (i = 0; i < map->nr; i++)
+		if (map->slots[i].log)
+			return true;
+	return false;
 }
 
 int keel_mem_commit(struct keel_vm *vm, const struct keel_mem_op *ops, u32 nr, u32 *bad)
 {
 	struct keel_memmap *old, *map;
-	bool held;
+	bool held, log;
 
 	old = rcu_dereference_protected(vm->memmap, lockdep_is_held(&vm->lock));
 	map = mem_build(vm, old, ops, nr, bad);
 	if (IS_ERR(map))
 		return PTR_ERR(map);
 
+	log = mem_wants_log(map);
 	held = mem_take_away(vm, old, map);
+	/* Before the first leaf that relies on it. */
+	if (log)
+		mem_switch_log(vm, true);
 	rcu_assign_pointer(vm->memmap, map);
+	mem_begin_logs(vm, old, map);
 	if (held)
 		s2_release(vm);
+	if (!log)
+		mem_switch_log(vm, false);
 	if (old)
 		call_srcu(&keel_srcu, &old->rcu, mem_free_srcu);
 	return 0;
@@ -338,6 +429,28 @@ static int mem_resolve(struct keel_vm *vm, gpa_t gpa, bool write, void __user **
 	return err;
 }
 
+static noinline void mem_log_written(struct keel_vm *vm, gpa_t gpa, unsigned int len)
+{
+	gfn_t gfn = keel_gpa_to_gfn(gpa), last = keel_gpa_to_gfn(gpa + len - 1);
+	int idx = srcu_read_lock(&keel_srcu);
+
+	/* The write before its bit: pairs with who takes the bit, then reads the page. */
+	smp_mb__before_atomic();
+	for (; gfn <= last; gfn++)
+		keel_log_gfn(vm, gfn);
+	srcu_read_unlock(&keel_srcu, idx);
+}
+
+/*
+ * After a write: a bit that was set before it could be taken before it.  The map
+ * is looked at again; a slot that came meanwhile is reported without need.
+ */
+static void mem_written(struct keel_vm *vm, gpa_t gpa, unsigned int len)
+{
+	if (unlikely(vm->features & KEEL_FEAT_DIRTY_LOG))
+		mem_log_written(vm, gpa, len);
+}
+
 int keel_guest_read(struct keel_vm *vm, gpa_t gpa, void *buf, unsigned int len)
 {
 	while (len) {
@@ -369,8 +482,12 @@ int keel_guest_write(struct keel_vm *vm, gpa_t gpa, const void *buf, unsigned in
 		if (err)
 			return err;
 		n = min_t(u64, len, room);
+		/* Some of it may be written even so. */
 		if (copy_to_user(ptr, buf, n))
-			return -EFAULT;
+			err = -EFAULT;
+		mem_written(vm, gpa, n);
+		if (err)
+			return err;
 		gpa += n;
 		buf += n;
 		len -= n;
@@ -414,6 +531,8 @@ int keel_guest_cmpxchg(struct keel_vm *vm, gpa_t gpa, unsigned int size, u64 old
 		break;
 	}
 	user_access_end();
+	if (done)
+		mem_written(vm, gpa, size);
 	return !done;
 fault:
 	user_access_end();

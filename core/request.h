@@ -17,6 +17,7 @@ enum keel_request {
 	KEEL_REQ_PAUSE,		/* the VM is paused: park */
 	KEEL_REQ_DEAD,		/* the VM is bugged */
 	KEEL_REQ_TSC,		/* the TSC offset changed */
+	KEEL_REQ_LOG,		/* the CPU's log of writes: drain it, switch it */
 	KEEL_REQ_NR
 };
 

@@ -362,6 +362,8 @@ static int run_serve_requests(struct keel_vcpu *vcpu)
 		vcpu->stats.flushes++;
 		keel_backend->flush(vcpu);
 	}
+	if (keel_requests_take(req, KEEL_REQ_LOG))
+		keel_backend->log_dirty(vcpu);
 	tsc = keel_requests_take(req, KEEL_REQ_TSC);
 	if (tsc)
 		keel_backend->set_tsc_offset(vcpu, keel_tsc_offset(vcpu));

@@ -44,6 +44,7 @@ struct keel_vm {
 	struct keel_memmap __rcu *memmap;	/* @lock, keel_srcu */
 	struct keel_iobus __rcu *bus[KEEL_NR_BUSES];	/* @lock, keel_srcu */
 	struct keel_s2 s2;
+	bool log_dirty;			/* @lock; vCPUs READ_ONCE: the CPU is to log writes */
 
 	struct keel_irqchip_state *irqchip;	/* NULL or constant once set, @lock */
 	struct list_head irqfds;	/* @lock */

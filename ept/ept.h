@@ -11,6 +11,7 @@
 #include "core/types.h"
 #include "ept/walk.h"
 
+struct keel_slot;
 struct keel_vm;
 struct keel_vcpu;
 struct s2_bind;
@@ -97,5 +98,17 @@ void s2_release(struct keel_vm *vm);
  */
 void s2_unmap(struct keel_vm *vm, gfn_t first, gfn_t last);
 void s2_protect(struct keel_vm *vm, gfn_t first, gfn_t last);
+
+/*
+ * [task, the range is held] Of a slot that is logged from now on, and is published
+ * as such: no vCPU can write to [@first, @last] any more without its being logged.
+ */
+void s2_log_begin(struct keel_vm *vm, gfn_t first, gfn_t last);
+/*
+ * [task, vm->lock] Moves pages @first to @last of @slot's log to @out, which is
+ * zeroed, bit 0 for @first, and has every later write logged again.  How many.
+ */
+u64 s2_log_collect(struct keel_vm *vm, const struct keel_slot *slot, u64 first, u64 last,
+		   unsigned long *out);
 
 #endif /* KEEL_EPT_EPT_H */

@@ -196,6 +196,27 @@ static void s2_mark_page(struct page *page, bool write)
 	mark_page_accessed(page);
 }
 
+/*
+ * [read side, as the install] A write is noted, and leaves that were split are
+ * counted.  The log is alive: it ends with its map, which would have changed
+ * the sequence first.
+ */
+static void s2_publish_logged(struct keel_s2 *s2, struct s2_cache *cache, const struct s2_fault *f)
+{
+	u8 level;
+
+	for (level = S2_LEVEL_2M; level <= S2_LEVEL_1G; level++) {
+		if (!(cache->split & BIT(level)))
+			continue;
+		atomic_long_dec(&s2->mapped[level - 1]);
+		atomic_long_add(1L << s2->t.format->level[level - 1].bits,
+				&s2->mapped[level - 2]);
+	}
+	cache->split = 0;
+	if (f->write)
+		keel_log_set(f->slot.log, f->gfn - f->slot.base);
+}
+
 /* Installs the leaf, unless @f was overtaken. */
 static enum s2_result s2_publish(struct keel_vcpu *vcpu, const struct s2_fault *f)
 {
@@ -208,6 +229,7 @@ static enum s2_result s2_publish(struct keel_vcpu *vcpu, const struct s2_fault *
 		.write = f->writable,
 		.exec = true,
 		.dirty = f->write,
+		.logged = f->slot.log,
 	};
 	enum s2_installed done;
 	u8 had = cache->nr;
@@ -223,6 +245,8 @@ static enum s2_result s2_publish(struct keel_vcpu *vcpu, const struct s2_fault *
 	done = s2_install(&s2->t, cache, &map, &level);
 	if (done == S2_NEW)
 		atomic_long_inc(&s2->mapped[level - 1]);
+	if (unlikely(f->slot.log))
+		s2_publish_logged(s2, cache, f);
 	read_unlock(&s2->lock);
 
 	if (had != cache->nr)
@@ -277,7 +301,8 @@ enum s2_result s2_fault(struct keel_vcpu *vcpu, gpa_t gpa, u32 access, int *erro
 	if (err)
 		return s2_fault_failed(err, error);
 
-	f.level = s2_leaf_level(vm, &f);
+	/* A write that is logged is one of 4 KiB. */
+	f.level = unlikely(f.slot.log) && f.write ? S2_LEVEL_4K : s2_leaf_level(vm, &f);
 	result = s2_publish(vcpu, &f);
 	put_page(f.page);
 	return result;

@@ -15,10 +15,7 @@
 #include "core/stats.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
-#include "ept/ept.h"
-
-/* Entries to look at before others get the lock: some tens of microseconds. */
-#define S2_BATCH	4096
+#include "ept/internal.h"
 
 /*
  * The notifier outlives the VM: unregistering for good would wait for a grace
@@ -35,28 +32,25 @@ struct s2_bind {
 
 /* ---- gather, flush, free -------------------------------------------------------- */
 
-/* Removals that share one flush.  On the stack of who removes. */
-struct s2_gather {
-	struct s2_zap zap;
-	unsigned long changed;	/* leaves that lost a permission */
-	bool counted;		/* in s2->flushing */
-	bool flush;		/* somebody else's flush is not over */
-	bool may_sleep;
-	bool no_vcpus;		/* nobody can use a TLB entry any more */
-};
+/* Still mapped by the launcher, so still its page; one mark does for a large one. */
+void s2_mark_dirty(hpa_t hpa)
+{
+	unsigned long pfn = hpa >> PAGE_SHIFT;
+
+	if (pfn_valid(pfn) && !PageReserved(pfn_to_page(pfn)))
+		SetPageDirty(pfn_to_page(pfn));
+}
 
 static void s2_gather_leaf(void *ctx, hpa_t hpa, u8 level, bool dirty)
 {
 	struct keel_vm *vm = ctx;
-	unsigned long pfn = hpa >> PAGE_SHIFT;
 
 	atomic_long_dec(&vm->s2.mapped[level - 1]);
-	/* Still mapped by the launcher, so still its page; one mark does for a large one. */
-	if (dirty && pfn_valid(pfn) && !PageReserved(pfn_to_page(pfn)))
-		SetPageDirty(pfn_to_page(pfn));
+	if (dirty)
+		s2_mark_dirty(hpa);
 }
 
-static void s2_gather_init(struct keel_vm *vm, struct s2_gather *g, bool may_sleep)
+void s2_gather_init(struct keel_vm *vm, struct s2_gather *g, bool may_sleep)
 {
 	*g = (struct s2_gather) {
 		.zap = { .leaf = s2_gather_leaf, .ctx = vm },
@@ -64,11 +58,7 @@ static void s2_gather_init(struct keel_vm *vm, struct s2_gather *g, bool may_sle
 	};
 }
 
-/*
- * [write side, before every unlock] Tell those who come later that leaves are
- * gone from the tables but not from the TLBs, and hear it from those before.
- */
-static void s2_gather_note(struct keel_s2 *s2, struct s2_gather *g)
+void s2_gather_note(struct keel_s2 *s2, struct s2_gather *g)
 {
 	if (g->counted)
 		return;
@@ -81,8 +71,7 @@ static void s2_gather_note(struct keel_s2 *s2, struct s2_gather *g)
 	}
 }
 
-/* [write side] Let others in for a moment. */
-static void s2_gather_break(struct keel_s2 *s2, struct s2_gather *g)
+void s2_gather_break(struct keel_s2 *s2, struct s2_gather *g)
 	__must_hold(&s2->lock)
 {
 	if (!need_resched() && !rwlock_needbreak(&s2->lock))
@@ -103,8 +92,7 @@ static void s2_gather_zap(struct keel_s2 *s2, struct s2_gather *g, gfn_t first, 
 		s2_gather_break(s2, g);
 }
 
-/* [no lock] Flush, if anything asks for it, and free the tables that went. */
-static void s2_gather_finish(struct keel_vm *vm, struct s2_gather *g)
+void s2_gather_finish(struct keel_vm *vm, struct s2_gather *g)
 {
 	struct keel_s2 *s2 = &vm->s2;
 	unsigned long freed = 0;
@@ -243,18 +231,29 @@ static bool s2_slot_overlap(const struct keel_slot *slot, hva_t start, hva_t end
 }
 
 /*
+ * [write side, SRCU; may drop the former now and then] What lies in [@start, @end)
+ * of the launcher's addresses.
+ *
  * The map of slots is read after the write side was taken: whoever publishes a
  * map without a slot has held and zapped it first, and a fault that used a map
  * which is not visible here comes after this section and sees the held range.
  */
+static void s2_gather_zap_hva(struct keel_vm *vm, struct s2_gather *g, hva_t start, hva_t end)
+{
+	const struct keel_memmap *map = srcu_dereference(vm->memmap, &keel_srcu);
+	gfn_t first, last;
+	u32 i;
+
+	for (i = 0; map && i < map->nr; i++)
+		if (s2_slot_overlap(&map->slots[i], start, end, &first, &last))
+			s2_gather_zap(&vm->s2, g, first, last);
+}
+
 static int s2_invalidate_start(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
 {
 	struct keel_vm *vm = s2_bind_get(mn);
-	const struct keel_memmap *map;
 	struct s2_gather g;
-	gfn_t first, last;
 	int idx;
-	u32 i;
 
 	if (!vm)
 		return 0;
@@ -262,10 +261,7 @@ static int s2_invalidate_start(struct mmu_notifier *mn, const struct mmu_notifie
 	idx = srcu_read_lock(&keel_srcu);
 	write_lock(&vm->s2.lock);
 	s2_hold_locked(&vm->s2, range->start, range->end);
-	map = srcu_dereference(vm->memmap, &keel_srcu);
-	for (i = 0; map && i < map->nr; i++)
-		if (s2_slot_overlap(&map->slots[i], range->start, range->end, &first, &last))
-			s2_gather_zap(&vm->s2, &g, first, last);
+	s2_gather_zap_hva(vm, &g, range->start, range->end);
 	s2_gather_note(&vm->s2, &g);
 	write_unlock(&vm->s2.lock);
 	srcu_read_unlock(&keel_srcu, idx);
@@ -284,25 +280,51 @@ static void s2_invalidate_end(struct mmu_notifier *mn, const struct mmu_notifier
 	s2_bind_put(mn);
 }
 
-/* Was anything in [start, end) used by the guest?  With @clear forgets it. */
-static int s2_young(struct mmu_notifier *mn, hva_t start, hva_t end, bool clear)
+/* [SRCU] By accessed bits. */
+static bool s2_young_age(struct keel_vm *vm, hva_t start, hva_t end, bool clear)
 {
-	struct keel_vm *vm = s2_bind_get(mn);
 	const struct keel_memmap *map;
 	gfn_t first, last;
 	bool young = false;
-	int idx;
 	u32 i;
 
-	if (!vm)
-		return 0;
-	idx = srcu_read_lock(&keel_srcu);
 	read_lock(&vm->s2.lock);
 	map = srcu_dereference(vm->memmap, &keel_srcu);
 	for (i = 0; map && i < map->nr; i++)
 		if (s2_slot_overlap(&map->slots[i], start, end, &first, &last))
 			young |= s2_age(&vm->s2.t, first, last, clear);
 	read_unlock(&vm->s2.lock);
+	return young;
+}
+
+/* [SRCU] Without accessed bits: what is used again has to fault. */
+static bool s2_young_zap(struct keel_vm *vm, hva_t start, hva_t end)
+{
+	struct s2_gather g;
+
+	s2_gather_init(vm, &g, false);
+	write_lock(&vm->s2.lock);
+	s2_gather_zap_hva(vm, &g, start, end);
+	s2_gather_note(&vm->s2, &g);
+	write_unlock(&vm->s2.lock);
+	s2_gather_finish(vm, &g);
+	return g.zap.removed;
+}
+
+/* Was anything in [start, end) used by the guest?  With @clear forgets it. */
+static int s2_young(struct mmu_notifier *mn, hva_t start, hva_t end, bool clear)
+{
+	struct keel_vm *vm = s2_bind_get(mn);
+	bool young;
+	int idx;
+
+	if (!vm)
+		return 0;
+	idx = srcu_read_lock(&keel_srcu);
+	if (clear && unlikely(!vm->s2.t.format->accessed))
+		young = s2_young_zap(vm, start, end);
+	else
+		young = s2_young_age(vm, start, end, clear);
 	srcu_read_unlock(&keel_srcu, idx);
 	s2_bind_put(mn);
 	return young;

@@ -32,6 +32,7 @@ union arg {
 	struct keel_cpuid cpuid;
 	struct keel_create_vm create_vm;
 	struct keel_mem_commit mem;
+	struct keel_dirty_get dirty;
 	struct keel_create_vcpu create_vcpu;
 	struct keel_irqchip irqchip;
 	struct keel_irq_line irq_line;
@@ -72,6 +73,13 @@ static void fill_mem(struct scene *s, union arg *a)
 	};
 	a->mem.ops = (unsigned long)&mem_op;
 	a->mem.nr = 1;
+}
+
+static void fill_dirty(struct scene *s, union arg *a)
+{
+	a->dirty.len = 64 * PAGE;
+	a->dirty.bitmap = (unsigned long)records;
+	a->dirty.bitmap_size = 8;
 }
 
 static void fill_create_vcpu(struct scene *s, union arg *a) { a->create_vcpu.id = 1; }
@@ -140,6 +148,7 @@ static const struct call {
 	{ "CREATE_VM", KEEL_CREATE_VM, ON_DEV, sizeof(struct keel_create_vm),
 	  offsetof(struct keel_create_vm, tsc_khz), .new_fd = true },	/* without its feature */
 	{ "MEM_COMMIT", KEEL_MEM_COMMIT, ON_VM, sizeof(struct keel_mem_commit), .fill = fill_mem },
+	{ "DIRTY_GET", KEEL_DIRTY_GET, ON_VM, sizeof(struct keel_dirty_get), .fill = fill_dirty },
 	{ "CREATE_VCPU", KEEL_CREATE_VCPU, ON_VM, sizeof(struct keel_create_vcpu),
 	  RESERVED(keel_create_vcpu), .new_fd = true, .fill = fill_create_vcpu },
 	{ "IRQCHIP", KEEL_IRQCHIP, ON_VM, sizeof(struct keel_irqchip),
@@ -182,6 +191,9 @@ static void scene_new(struct scene *s, const struct call *c)
 		s->vm->fd = vm_fd(KEEL_FEAT_IRQCHIP);
 		REQUIRE(s->vm->fd >= 0);
 	}
+	if (s->vm->features & KEEL_FEAT_DIRTY_LOG)
+		REQUIRE_EQ(vm_mem(s->vm, KEEL_MEM_PROTECT, KEEL_MEM_LOG_DIRTY, 0,
+				  s->vm->ram_size, NULL), 0);
 	s->fd[ON_DEV] = keel_dev();
 	s->fd[ON_VM] = s->vm->fd;
 	s->fd[ON_VCPU] = c && c->no_chip ? -1 : vcpu_new(s->vm, 0)->fd;

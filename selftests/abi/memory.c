@@ -63,7 +63,9 @@ TEST(bad_operations)
 		{ { 0, 0, 2 * BASE, PAGE, user }, -EINVAL },
 		{ { 4, 0, 2 * BASE, PAGE, user }, -EINVAL },
 		{ { 0xffffffff, 0, 2 * BASE, PAGE, user }, -EINVAL },
-		{ { KEEL_MEM_MAP, 2, 2 * BASE, PAGE, user }, -EINVAL },
+		{ { KEEL_MEM_MAP, 4, 2 * BASE, PAGE, user }, -EINVAL },
+		{ { KEEL_MEM_MAP, KEEL_MEM_LOG_DIRTY | 4, 2 * BASE, PAGE, user }, -EINVAL },
+		{ { KEEL_MEM_MAP, KEEL_MEM_LOG_DIRTY, 2 * BASE, PAGE, user }, -EOPNOTSUPP },
 		{ { KEEL_MEM_MAP, 1U << 31, 2 * BASE, PAGE, user }, -EINVAL },
 		{ { KEEL_MEM_MAP, 0, 2 * BASE, 0, user }, -EINVAL },
 		{ { KEEL_MEM_MAP, 0, 2 * BASE + 1, PAGE, user }, -EINVAL },
@@ -102,7 +104,8 @@ TEST(bad_operations)
 		{ { KEEL_MEM_UNMAP, KEEL_MEM_READONLY, BASE, 4 * PAGE, 0 }, -EINVAL },
 		{ { KEEL_MEM_UNMAP, 0, BASE, 0, 0 }, -EINVAL },
 		{ { KEEL_MEM_UNMAP, 0, BASE + 1, 4 * PAGE, 0 }, -EINVAL },
-		{ { KEEL_MEM_PROTECT, 2, BASE, 4 * PAGE, 0 }, -EINVAL },
+		{ { KEEL_MEM_PROTECT, 4, BASE, 4 * PAGE, 0 }, -EINVAL },
+		{ { KEEL_MEM_PROTECT, KEEL_MEM_LOG_DIRTY, BASE, 4 * PAGE, 0 }, -EOPNOTSUPP },
 		{ { KEEL_MEM_PROTECT, 0, BASE, 4 * PAGE, user }, -EINVAL },
 	};
 	unsigned int i;

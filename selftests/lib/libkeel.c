@@ -176,7 +176,8 @@ static u64 wanted_features(u32 flags)
 	keel_info(&info);
 	if (flags & (VM_IRQCHIP | VM_PIT))
 		return info.features;
-	return info.features & KEEL_FEAT_IOEVENTFD;
+	return info.features & (KEEL_FEAT_IOEVENTFD |
+				(flags & VM_DIRTY_LOG ? KEEL_FEAT_DIRTY_LOG : 0));
 }
 
 struct vm *vm_new(u32 flags)

@@ -75,6 +75,7 @@ bool host_is_tcg(void);
 #define VM_IRQCHIP	(1U << 0)	/* with all features that the host has */
 #define VM_PIT		(1U << 1)	/* and an irqchip */
 #define VM_BIG		(1U << 2)	/* 64 MiB of memory in place of 8 */
+#define VM_DIRTY_LOG	(1U << 3)	/* with that feature */
 
 /* A VM without anything; features as they are. Returns the fd or -errno. */
 int vm_fd(u64 features);

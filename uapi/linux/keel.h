@@ -50,6 +50,7 @@
 #define KEEL_PAUSE		_IO(KEEL_IOC_MAGIC, 0x1a)
 #define KEEL_RESUME		_IO(KEEL_IOC_MAGIC, 0x1b)
 #define KEEL_STATS_FD		_IO(KEEL_IOC_MAGIC, 0x1c)
+#define KEEL_DIRTY_GET		_IO(KEEL_IOC_MAGIC, 0x1d)
 
 /* Calls on a vCPU fd */
 #define KEEL_RUN		_IO(KEEL_IOC_MAGIC, 0x40)
@@ -70,7 +71,8 @@
 #define KEEL_FEAT_X2APIC	(1ULL << 3)	/* x2APIC mode in the kernel's LAPIC */
 #define KEEL_FEAT_TSC_DEADLINE	(1ULL << 4)	/* the LAPIC timer's TSC-deadline mode */
 #define KEEL_FEAT_TSC_SCALING	(1ULL << 5)	/* keel_create_vm.tsc_khz; not on every CPU */
-#define KEEL_FEATS_ALL		((1ULL << 6) - 1)
+#define KEEL_FEAT_DIRTY_LOG	(1ULL << 6)	/* KEEL_MEM_LOG_DIRTY and KEEL_DIRTY_GET */
+#define KEEL_FEATS_ALL		((1ULL << 7) - 1)
 
 /* keel_info.vendor */
 #define KEEL_VENDOR_NONE	0	/* no usable virtualization: see the report */
@@ -92,6 +94,7 @@
 #define KEEL_CAP_VPID		(1U << 11)
 #define KEEL_CAP_EPT_AD		(1U << 12)	/* accessed and dirty bits in EPT */
 #define KEEL_CAP_PREEMPTION_TIMER (1U << 13)	/* LAPIC timers are counted in guest mode */
+#define KEEL_CAP_PML		(1U << 16)	/* page-modification logging */
 
 /*
  * KEEL_INFO: what this host can do, and what Keel holds now.  @report is a
@@ -164,15 +167,19 @@ struct keel_create_vm {
 #define KEEL_MEM_PROTECT	3
 
 #define KEEL_MEM_READONLY	(1U << 0)	/* guest writes become MMIO exits */
+#define KEEL_MEM_LOG_DIRTY	(1U << 1)	/* guest writes are logged: KEEL_DIRTY_GET */
 
 /*
  * One change of the guest-physical map.  All addresses and lengths are
  * multiples of 4096.  MAP: [gpa, gpa + len) must be free.  UNMAP and PROTECT:
  * must name exactly one existing slot by @gpa and @len; PROTECT sets @flags.
+ *
+ * A slot is logged from the MAP or PROTECT that sets LOG_DIRTY to the one that
+ * does not, or UNMAP; what was not fetched by then is forgotten.
  */
 struct keel_mem_op {
 	__u32 op;		/* KEEL_MEM_* */
-	__u32 flags;		/* KEEL_MEM_READONLY */
+	__u32 flags;		/* KEEL_MEM_READONLY, KEEL_MEM_LOG_DIRTY */
 	__u64 gpa;
 	__u64 len;		/* bytes */
 	__u64 hva;		/* MAP: address in the launcher; else 0 */
@@ -181,8 +188,9 @@ struct keel_mem_op {
 /*
  * KEEL_MEM_COMMIT: applies @nr operations in order, all or none.  -EEXIST:
  * overlaps a slot; -ENOENT: no such slot; -EINVAL: alignment, wrap, zero
- * length, beyond gpa_bits, not user memory; -ENOSPC: more than max_slots.
- * On these errors @bad is the index of the operation to blame.
+ * length, beyond gpa_bits, not user memory; -ENOSPC: more than max_slots;
+ * -EOPNOTSUPP: LOG_DIRTY without KEEL_FEAT_DIRTY_LOG.  On these errors @bad is
+ * the index of the operation to blame.
  */
 struct keel_mem_commit {
 	__u32 size;
@@ -190,6 +198,30 @@ struct keel_mem_commit {
 	__u64 ops;		/* const struct keel_mem_op * */
 	__u32 nr;		/* 1 to 4096 */
 	__u32 bad;		/* out */
+};
+
+/*
+ * KEEL_DIRTY_GET: which pages of 4096 bytes in [@gpa, @gpa + @len) were written,
+ * by the guest or by the kernel for it, since the log began or the page was last
+ * reported.  Each write is in this call's bitmap or in a later one's: read a page
+ * after the call that reports it, and what you missed is reported again.  More may
+ * be reported than has changed (the guest's own page tables, as they are walked);
+ * what the launcher itself writes is not.
+ *
+ * Bit n % 8 of byte n / 8 of @bitmap stands for the page at @gpa + n * 4096.  It is
+ * written in whole 8 bytes, which @bitmap_size has to hold.  -ENOENT: the range is
+ * not within one slot; -ENODATA: that slot is not logged; -EINVAL: alignment, zero
+ * length, wrap, @bitmap_size; -EFAULT: and nothing is taken from the log;
+ * -EOPNOTSUPP: KEEL_FEAT_DIRTY_LOG was not asked for.
+ */
+struct keel_dirty_get {
+	__u32 size;
+	__u32 flags;
+	__u64 gpa;
+	__u64 len;		/* bytes */
+	__u64 bitmap;		/* void * */
+	__u64 bitmap_size;	/* bytes */
+	__u64 count;		/* out: bits set in @bitmap */
 };
 
 /* ---- VM: vCPUs, interrupts, events --------------------------------------- */
