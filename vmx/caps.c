@@ -69,6 +69,7 @@ static const struct vmx_control {
 	{ VMX_W_PROC2, false, VMX_PROC2_PLE, KEEL_CAP_PAUSE_FILTER, "PAUSE-loop exiting" },
 	{ VMX_W_PROC2, false, VMX_PROC2_INVPCID, 0, "INVPCID" },
 	{ VMX_W_PROC2, false, VMX_PROC2_TSC_SCALING, KEEL_CAP_TSC_SCALING, "TSC scaling" },
+	{ VMX_W_PROC2, false, VMX_PROC2_PML, KEEL_CAP_PML, "page-modification logging" },
 	{ VMX_W_EXIT, true, VMX_EXIT_SAVE_DEBUG, 0, "save debug controls" },
 	{ VMX_W_EXIT, true, VMX_EXIT_HOST_64, 0, "host address-space size" },
 	{ VMX_W_EXIT, true, VMX_EXIT_SAVE_PAT, 0, "save PAT at exit" },
@@ -186,6 +187,7 @@ static void vmx_read_caps(void)
 	vmx_global.ept_cap = vmx_msr(MSR_IA32_VMX_EPT_VPID_CAP);
 	vmx_global.timer_shift = vmx_msr(MSR_IA32_VMX_MISC) & VMX_MISC_TIMER_SHIFT;
 	vmx_timer_setup();
+	vmx_pml_setup();
 	if (vmx_global.ept_cap & VMX_EPT_CAP_1G)
 		vmx_global.caps |= KEEL_CAP_1G_PAGES;
 	if (vmx_global.ept_cap & VMX_EPT_CAP_AD)

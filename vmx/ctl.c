@@ -54,7 +54,7 @@ static void vmx_write_host(void)
 }
 
 /* Of what the CPU offers, what this vCPU has a use for. */
-static u32 vmx_proc2(struct keel_vcpu *vcpu)
+u32 vmx_proc2(struct keel_vcpu *vcpu)
 {
 	u32 proc2 = vmx_global.proc2;
 
@@ -62,6 +62,8 @@ static u32 vmx_proc2(struct keel_vcpu *vcpu)
 		proc2 &= ~(u32)VMX_PROC2_VPID;
 	if (!vcpu->vm->tsc_ratio)
 		proc2 &= ~(u32)VMX_PROC2_TSC_SCALING;
+	if (!to_vmx(vcpu)->pml_on)
+		proc2 &= ~(u32)VMX_PROC2_PML;
 	return proc2;
 }
 
@@ -73,6 +75,7 @@ static void vmx_write_controls(struct keel_vcpu *vcpu)
 	vmx->exceptions = vmx_exceptions;
 	vmx_write(VMX_PIN_CONTROLS, vmx_global.pin);
 	vmx_write(VMX_PROC_CONTROLS, vmx->proc);
+	vmx_pml_reset(vcpu);
 	vmx_write(VMX_PROC2_CONTROLS, vmx_proc2(vcpu));
 	vmx_write(VMX_EXIT_CONTROLS, vmx_global.exit);
 	vmx_write(VMX_ENTRY_CONTROLS, vmx_global.entry);

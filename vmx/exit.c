@@ -107,6 +107,11 @@ static void vmx_decode_tpr(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	keel_vcpu_request(vcpu, KEEL_REQ_EVENT);
 }
 
+/* Every exit empties the log. */
+static void vmx_decode_pml_full(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+}
+
 static void vmx_decode_ept(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
 	u64 info = vmx_read(VMX_EXIT_QUALIFICATION);
@@ -159,6 +164,7 @@ static const struct {
 	[VMX_X_INVVPID] = { KEEL_X_UNDEFINED },
 	[VMX_X_WBINVD] = { KEEL_X_CACHE, true },
 	[VMX_X_XSETBV] = { KEEL_X_XSETBV, true },
+	[VMX_X_PML_FULL] = { KEEL_X_NONE, false, vmx_decode_pml_full },
 };
 
 static void vmx_decode(struct keel_vcpu *vcpu, struct keel_exit *exit, u32 reason)
@@ -269,6 +275,8 @@ void vmx_enter(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	}
 	vmx->sw.launched = 1;
 	exit->event_was_in_flight = vmx_collect_event(vcpu, reason);
+	if (unlikely(vmx->pml_on))
+		vmx_pml_drain(vcpu);
 	vmx_decode(vcpu, exit, reason);
 }
 

@@ -12,8 +12,10 @@
 static int vmx_vm_init(struct keel_vm *vm)
 {
 	u8 max_leaf = vmx_global.caps & KEEL_CAP_1G_PAGES ? S2_LEVEL_1G : S2_LEVEL_2M;
+	bool ad = vmx_global.ept_cap & VMX_EPT_CAP_AD;
 
-	return s2_init(vm, &ept_format, 4, max_leaf);
+	vm->s2.t.hw_log = vmx_pml_of_vm(vm);
+	return s2_init(vm, ad ? &ept_format : &ept_format_no_ad, 4, max_leaf);
 }
 
 static void vmx_vm_fini(struct keel_vm *vm)
@@ -57,6 +59,7 @@ static void vmx_vcpu_fini(struct keel_vcpu *vcpu)
 	vmx_forget(vmx);
 	vmx_vpid_free(vmx);
 	vmx_msrlists_free(vmx);
+	vmx_free_page(vmx->pml);
 	vmx_free_page(vmx->virtual_apic);
 	vmx_free_page(vmx->vmcs);
 	kfree(vmx);
@@ -81,6 +84,11 @@ static int vmx_vcpu_init(struct keel_vcpu *vcpu)
 	vmx->virtual_apic = vmx_alloc_page();
 	if (!vmx->vmcs || !vmx->virtual_apic)
 		goto fail;
+	if (vmx_pml_of_vm(vcpu->vm)) {
+		vmx->pml = vmx_alloc_page();
+		if (!vmx->pml)
+			goto fail;
+	}
 	err = vmx_msrlists_alloc(vmx);
 	if (!err)
 		err = vmx_vpid_alloc(vmx);
@@ -136,6 +144,7 @@ const struct keel_backend_ops vmx_ops = {
 	.tpr_threshold = vmx_tpr_threshold,
 	.set_root = vmx_set_root,
 	.flush = vmx_flush,
+	.log_dirty = vmx_log_dirty,
 	.set_tsc_offset = vmx_set_tsc_offset,
 	.set_timer = vmx_set_timer,
 	.dr_access = vmx_dr_access,

@@ -18,6 +18,7 @@
 #define VMX_VPID			0x0000
 #define VMX_GUEST_ES_SELECTOR		0x0800	/* ES CS SS DS FS GS LDTR TR, step 2 */
 #define VMX_GUEST_INTR_STATUS		0x0810
+#define VMX_GUEST_PML_INDEX		0x0812
 #define VMX_HOST_ES_SELECTOR		0x0c00
 #define VMX_HOST_CS_SELECTOR		0x0c02
 #define VMX_HOST_SS_SELECTOR		0x0c04
@@ -139,6 +140,7 @@
 #define VMX_PROC2_UNRESTRICTED		BIT(7)
 #define VMX_PROC2_PLE			BIT(10)
 #define VMX_PROC2_INVPCID		BIT(12)
+#define VMX_PROC2_PML			BIT(17)
 #define VMX_PROC2_TSC_SCALING		BIT(25)
 
 #define VMX_EXIT_SAVE_DEBUG		BIT(2)
@@ -287,6 +289,8 @@ struct vmx_vcpu {
 	struct vmx_vmcs *vmcs;		/* constant */
 	u8 *virtual_apic;		/* constant: page that holds the TPR */
 	u16 vpid;			/* constant; 0: none */
+	bool pml_on;			/* the CPU logs writes */
+	u64 *pml;			/* constant: page of the log; NULL: none */
 	int last_cpu;			/* the VMCS may be cached there; -1: nowhere */
 	struct list_head loaded;	/* [cpu, IRQs off] on last_cpu's vmx_cpu.loaded */
 	/* copies of fields, so that they are written only when they change */
@@ -387,6 +391,7 @@ void vmx_cpu_emergency_off(void);
 /* ctl.c */
 void vmx_control_reset(struct keel_vcpu *vcpu);	/* VMCS current */
 void vmx_set_proc(struct vmx_vcpu *vmx, u32 bits, bool on);
+u32 vmx_proc2(struct keel_vcpu *vcpu);		/* what VMX_PROC2_CONTROLS has to be */
 void vmx_tpr_threshold(struct keel_vcpu *vcpu, u8 threshold);
 void vmx_set_tsc_offset(struct keel_vcpu *vcpu, u64 offset);
 void vmx_dr_access(struct keel_vcpu *vcpu, bool intercept);
@@ -432,6 +437,13 @@ void vmx_timer_reset(struct vmx_vcpu *vmx);	/* VMCS current */
 bool vmx_set_timer(struct keel_vcpu *vcpu, u64 deadline);
 void vmx_timer_write(struct vmx_vcpu *vmx);	/* [entry] */
 void vmx_decode_timer(struct keel_vcpu *vcpu, struct keel_exit *exit);
+
+/* pml.c */
+void vmx_pml_setup(void);			/* what module parameters take away */
+bool vmx_pml_of_vm(const struct keel_vm *vm);	/* do its CPUs log writes? */
+void vmx_pml_reset(struct keel_vcpu *vcpu);
+void vmx_log_dirty(struct keel_vcpu *vcpu);
+void vmx_pml_drain(struct keel_vcpu *vcpu);
 
 /* msr.c */
 struct page *vmx_msr_bitmap_alloc(void);
