@@ -31,10 +31,16 @@ typedef void (*vmx_decode_fn)(struct keel_vcpu *vcpu, struct keel_exit *exit);
  * #DB exits before the CPU has told the guest: DR6 is ours to fill in, and a
  * handler that could not read it would be its own next cause.
  */
-static void vmx_debug_trap(struct keel_vcpu *vcpu)
+static void vmx_debug_trap(struct keel_vcpu *vcpu, u32 info)
 {
 	u64 cause = vmx_read(VMX_EXIT_QUALIFICATION) & DR6_TRAPS;
 
+	/* INT1 is a trap, but it exits with RIP on it. */
+	if (unlikely((info & VMX_EV_TYPE_MASK) == VMX_EV_PRIVILEGED)) {
+		keel_need(vcpu, KEEL_CG_RIP);
+		vcpu->regs.rip += vmx_read(VMX_EXIT_INSN_LEN);
+		keel_touch(vcpu, KEEL_CG_RIP);
+	}
 	vcpu->dr6 = (vcpu->dr6 & ~0xfULL) | cause;
 	keel_need(vcpu, KEEL_CG_DEBUG);
 	if (unlikely(vcpu->dr7 & DR7_GD)) {
@@ -57,7 +63,7 @@ static void vmx_decode_exception(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	exit->exception.has_error = !!(info & VMX_EV_HAS_ERROR);
 	exit->exception.error = info & VMX_EV_HAS_ERROR ? vmx_read(VMX_EXIT_EVENT_ERROR) : 0;
 	if (exit->exception.vector == VEC_DB)
-		vmx_debug_trap(vcpu);
+		vmx_debug_trap(vcpu, info);
 	else if (exit->exception.vector == VEC_MC)
 		keel_host_machine_check();
 }

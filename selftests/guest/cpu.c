@@ -5,7 +5,10 @@
  */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <asm/ldt.h>
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include "libkeel.h"
 
 static struct vm *machine(unsigned int cpus)
@@ -210,6 +213,40 @@ TEST(code_breakpoint)
 	if (host_is_tcg())
 		ktap_skip("QEMU does not arm a guest's breakpoints");
 	staged(G(code_breakpoint), 0, 0, 0);
+}
+
+/* The launcher's own segments, which an exit replaces: also those that no ABI uses. */
+TEST(the_launchers_segments_stay)
+{
+	static const u16 selectors[] = { 0, 3, 0x2b, 0x28 };
+	struct user_desc ldt = {
+		.entry_number = 1, .limit = 0xfffff, .seg_32bit = 1, .limit_in_pages = 1,
+		.useable = 1,
+	};
+	struct vm *vm = machine(1);
+	struct vcpu *v = &vm->vcpu[0];
+	u16 ds, es, gs, ldt_ds;
+	unsigned int i;
+
+	GUEST_START(v, tsc_stages);
+	for (i = 0; i < ARRAY_SIZE(selectors); i++) {
+		asm volatile("movw %w0, %%ds\n\tmovw %w0, %%es\n\tmovw %w0, %%gs"
+			     : : "r"(selectors[i]));
+		vcpu_enter(v);
+		asm volatile("movw %%ds, %0\n\tmovw %%es, %1\n\tmovw %%gs, %2"
+			     : "=r"(ds), "=r"(es), "=r"(gs));
+		CHECK(ds == selectors[i] && es == ds && gs == ds, "%#x: ds %#x es %#x gs %#x",
+		      selectors[i], ds, es, gs);
+	}
+	REQUIRE_EQ(syscall(SYS_modify_ldt, 1, &ldt, sizeof(ldt)), 0);
+	asm volatile("movw %w0, %%ds" : : "r"(1 << 3 | 7));
+	vcpu_enter(v);
+	asm volatile("movw %%ds, %0" : "=r"(ldt_ds));
+	CHECK_EQ(ldt_ds, 1 << 3 | 7);
+	/* Its descriptor is there too. */
+	asm volatile("movw %w0, %%es" : : "r"(1 << 3 | 7));
+	asm volatile("movw %w0, %%ds\n\tmovw %w0, %%es\n\tmovw %w0, %%gs" : : "r"(0));
+	vm_free(vm);
 }
 
 /* QEMU lets a guest write what it likes to LSTAR. */

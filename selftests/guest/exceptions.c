@@ -40,6 +40,9 @@ TEST(inject_ud) { injected(6, 0); }
 TEST(inject_gp) { injected(13, 0x18); }
 TEST(inject_ac) { injected(17, 0); }
 TEST(inject_de) { injected(0, 0); }
+/* No instruction of the guest's: the handler returns to where it was. */
+TEST(inject_bp) { injected(3, 0); }
+TEST(inject_of) { injected(4, 0); }
 
 TEST(inject_pf_by_record)
 {

@@ -136,7 +136,7 @@ struct keel_rec_events {
 	__u8 exc_pending;
 	__u8 exc_injected;
 	__u8 exc_vector;
-	__u8 exc_has_error;
+	__u8 exc_has_error;	/* only where the vector has a code; never in real mode */
 	__u32 exc_error;
 	__u64 exc_cr2;		/* payload of a pending #PF */
 	__u8 irq_injected;
@@ -145,7 +145,7 @@ struct keel_rec_events {
 	__u8 nmi_injected;
 	__u8 nmi_pending;	/* 0 to 2 */
 	__u8 nmi_masked;
-	__u8 shadow;		/* KEEL_SHADOW_* */
+	__u8 shadow;		/* 0 or one of KEEL_SHADOW_* */
 	__u8 mp_state;		/* KEEL_MP_* */
 	__u8 sipi_vector;
 	__u8 init_pending;
