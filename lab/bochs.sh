@@ -116,7 +116,7 @@ sound: waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
 romimage: file=/usr/share/bochs/BIOS-bochs-latest
 vgaromimage: file=/usr/share/vgabios/vgabios.bin
 cpu: model=$model, count=$smp, ips=$ips, reset_on_triple_fault=0, ignore_bad_msrs=1
-memory: guest=$mem, host=$mem
+memory: guest=$mem, host=$((mem < 2048 ? mem : 2048))
 clock: sync=none, time0=1700000000
 boot: disk
 ata0-master: type=disk, mode=flat, path=$work/kernel.disk
