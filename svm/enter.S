@@ -4,7 +4,7 @@
  * and the speculation barriers on both sides.  It must not know why the guest
  * left: that is in the VMCB.
  */
-#include "core/compat_asm.h"
+#include "core/switch_asm.h"
 
 /* struct svm_switch, asserted in svm.h */
 #define SW_VMCB_PA		0
@@ -13,24 +13,6 @@
 #define SW_HOST_SPEC_CTRL	20
 #define SW_SWITCH_SPEC_CTRL	24
 #define SW_FAULTED		25
-
-#define MSR_SPEC_CTRL		0x48
-
-/* Offsets in the register array: hardware encoding order, RAX and RSP are the VMCB's. */
-#define G_RCX	(1 * 8)
-#define G_RDX	(2 * 8)
-#define G_RBX	(3 * 8)
-#define G_RBP	(5 * 8)
-#define G_RSI	(6 * 8)
-#define G_RDI	(7 * 8)
-#define G_R8	(8 * 8)
-#define G_R9	(9 * 8)
-#define G_R10	(10 * 8)
-#define G_R11	(11 * 8)
-#define G_R12	(12 * 8)
-#define G_R13	(13 * 8)
-#define G_R14	(14 * 8)
-#define G_R15	(15 * 8)
 
 .section .noinstr.text, "ax"
 
@@ -41,34 +23,14 @@
  * the host's GS base is back: an NMI in between would run on the guest's.
  */
 SYM_FUNC_START(svm_switch_to_guest)
-	push	%rbp
-	push	%r15
-	push	%r14
-	push	%r13
-	push	%r12
-	push	%rbx
-	push	%rsi				/* 8(%rsp): gpr */
-	push	%rdi				/* 0(%rsp): sw */
+	SWITCH_ENTER_FRAME
 
 1:	clgi
 	cmpb	$0, SW_SWITCH_SPEC_CTRL(%rdi)
 	jne	.Lguest_spec_ctrl
 .Lguest_ready:
 	mov	SW_VMCB_PA(%rdi), %rax
-	mov	G_RCX(%rsi), %rcx
-	mov	G_RDX(%rsi), %rdx
-	mov	G_RBX(%rsi), %rbx
-	mov	G_RBP(%rsi), %rbp
-	mov	G_RDI(%rsi), %rdi
-	mov	G_R8(%rsi), %r8
-	mov	G_R9(%rsi), %r9
-	mov	G_R10(%rsi), %r10
-	mov	G_R11(%rsi), %r11
-	mov	G_R12(%rsi), %r12
-	mov	G_R13(%rsi), %r13
-	mov	G_R14(%rsi), %r14
-	mov	G_R15(%rsi), %r15
-	mov	G_RSI(%rsi), %rsi
+	SWITCH_LOAD_GUEST
 
 	VM_CLEAR_CPU_BUFFERS
 	/* With V_INTR_MASKING it is the host's IF that lets interrupts end the guest. */
@@ -79,40 +41,14 @@ SYM_FUNC_START(svm_switch_to_guest)
 5:	vmsave	%rax				/* VMRUN brought RAX back */
 
 6:	mov	8(%rsp), %rax
-	mov	%rcx, G_RCX(%rax)
-	mov	%rdx, G_RDX(%rax)
-	mov	%rbx, G_RBX(%rax)
-	mov	%rbp, G_RBP(%rax)
-	mov	%rsi, G_RSI(%rax)
-	mov	%rdi, G_RDI(%rax)
-	mov	%r8, G_R8(%rax)
-	mov	%r9, G_R9(%rax)
-	mov	%r10, G_R10(%rax)
-	mov	%r11, G_R11(%rax)
-	mov	%r12, G_R12(%rax)
-	mov	%r13, G_R13(%rax)
-	mov	%r14, G_R14(%rax)
-	mov	%r15, G_R15(%rax)
+	SWITCH_SAVE_GUEST
 
 	pop	%rdi
 	mov	SW_HOST_PA(%rdi), %rax
 7:	vmload	%rax				/* the host's FS, GS, TR, LDTR, syscall MSRs */
 
-	/*
-	 * The guest's values must not steer the host's speculation: clear what
-	 * survives to the callers.  RBX, RBP, R12-R15 are popped below.
-	 */
-8:	xor	%esi, %esi
-	xor	%r8d, %r8d
-	xor	%r9d, %r9d
-	xor	%r10d, %r10d
-	xor	%r11d, %r11d
+8:	SWITCH_CLEAR_GUEST
 	xor	%ebx, %ebx
-	xor	%ebp, %ebp
-	xor	%r12d, %r12d
-	xor	%r13d, %r13d
-	xor	%r14d, %r14d
-	xor	%r15d, %r15d
 
 	cmpb	$0, SW_SWITCH_SPEC_CTRL(%rdi)
 	jne	.Lhost_spec_ctrl
@@ -122,27 +58,15 @@ SYM_FUNC_START(svm_switch_to_guest)
 	xor	%ecx, %ecx
 	xor	%edx, %edx
 9:	stgi
-10:	pop	%rsi
-	pop	%rbx
-	pop	%r12
-	pop	%r13
-	pop	%r14
-	pop	%r15
-	pop	%rbp
+10:	SWITCH_LEAVE_FRAME
 	RET
 
 .Lguest_spec_ctrl:
-	mov	SW_GUEST_SPEC_CTRL(%rdi), %eax
-	xor	%edx, %edx
-	mov	$MSR_SPEC_CTRL, %ecx
-	wrmsr
+	SWITCH_WRITE_SPEC_CTRL SW_GUEST_SPEC_CTRL(%rdi)
 	jmp	.Lguest_ready
 
 .Lhost_spec_ctrl:
-	mov	SW_HOST_SPEC_CTRL(%rdi), %eax
-	xor	%edx, %edx
-	mov	$MSR_SPEC_CTRL, %ecx
-	wrmsr
+	SWITCH_WRITE_SPEC_CTRL SW_HOST_SPEC_CTRL(%rdi)
 	jmp	.Lhost_ready
 
 	/*

@@ -5,7 +5,7 @@
  * why the guest left: that is in the VMCS.
  */
 #include <asm/unwind_hints.h>
-#include "core/compat_asm.h"
+#include "core/switch_asm.h"
 
 /* struct vmx_switch, asserted in vmx.h */
 #define SW_HOST_RSP		0
@@ -15,24 +15,6 @@
 #define SW_SWITCH_SPEC_CTRL	17
 
 #define VMX_HOST_RSP		0x6c14
-#define MSR_SPEC_CTRL		0x48
-
-/* Offsets in the register array: hardware encoding order, RSP is the VMCS's. */
-#define G_RAX	(0 * 8)
-#define G_RCX	(1 * 8)
-#define G_RDX	(2 * 8)
-#define G_RBX	(3 * 8)
-#define G_RBP	(5 * 8)
-#define G_RSI	(6 * 8)
-#define G_RDI	(7 * 8)
-#define G_R8	(8 * 8)
-#define G_R9	(9 * 8)
-#define G_R10	(10 * 8)
-#define G_R11	(11 * 8)
-#define G_R12	(12 * 8)
-#define G_R13	(13 * 8)
-#define G_R14	(14 * 8)
-#define G_R15	(15 * 8)
 
 .section .noinstr.text, "ax"
 
@@ -43,14 +25,7 @@
  * (or faulted, because VMX was switched off).
  */
 SYM_FUNC_START(vmx_switch_to_guest)
-	push	%rbp
-	push	%r15
-	push	%r14
-	push	%r13
-	push	%r12
-	push	%rbx
-	push	%rsi				/* 8(%rsp): gpr */
-	push	%rdi				/* 0(%rsp): sw */
+	SWITCH_ENTER_FRAME
 
 	/* The stack is the same from one RUN to the next, mostly. */
 	cmp	%rsp, SW_HOST_RSP(%rdi)
@@ -65,20 +40,7 @@ SYM_FUNC_START(vmx_switch_to_guest)
 	/* CF says which instruction; MOV keeps it and VERW changes ZF alone. */
 	btw	$0, SW_LAUNCHED(%rdi)
 	mov	G_RAX(%rsi), %rax
-	mov	G_RCX(%rsi), %rcx
-	mov	G_RDX(%rsi), %rdx
-	mov	G_RBX(%rsi), %rbx
-	mov	G_RBP(%rsi), %rbp
-	mov	G_RDI(%rsi), %rdi
-	mov	G_R8(%rsi), %r8
-	mov	G_R9(%rsi), %r9
-	mov	G_R10(%rsi), %r10
-	mov	G_R11(%rsi), %r11
-	mov	G_R12(%rsi), %r12
-	mov	G_R13(%rsi), %r13
-	mov	G_R14(%rsi), %r14
-	mov	G_R15(%rsi), %r15
-	mov	G_RSI(%rsi), %rsi
+	SWITCH_LOAD_GUEST
 
 	CLEAR_CPU_BUFFERS
 	jnc	.Llaunch
@@ -96,36 +58,13 @@ SYM_INNER_LABEL(vmx_exit_entry, SYM_L_GLOBAL)
 
 	push	%rax
 	mov	16(%rsp), %rax
-	mov	%rcx, G_RCX(%rax)
-	mov	%rdx, G_RDX(%rax)
-	mov	%rbx, G_RBX(%rax)
-	mov	%rbp, G_RBP(%rax)
-	mov	%rsi, G_RSI(%rax)
-	mov	%rdi, G_RDI(%rax)
-	mov	%r8, G_R8(%rax)
-	mov	%r9, G_R9(%rax)
-	mov	%r10, G_R10(%rax)
-	mov	%r11, G_R11(%rax)
-	mov	%r12, G_R12(%rax)
-	mov	%r13, G_R13(%rax)
-	mov	%r14, G_R14(%rax)
-	mov	%r15, G_R15(%rax)
+	SWITCH_SAVE_GUEST
 	pop	G_RAX(%rax)
 	xor	%ebx, %ebx			/* the return value */
 
 .Lhost:
 	pop	%rdi
-	/* The guest's values must not steer the host's speculation. */
-	xor	%esi, %esi
-	xor	%r8d, %r8d
-	xor	%r9d, %r9d
-	xor	%r10d, %r10d
-	xor	%r11d, %r11d
-	xor	%ebp, %ebp
-	xor	%r12d, %r12d
-	xor	%r13d, %r13d
-	xor	%r14d, %r14d
-	xor	%r15d, %r15d
+	SWITCH_CLEAR_GUEST
 
 	/* Before anything that returns: a RET must not be predicted by the guest. */
 	FILL_RETURN_BUFFER %rcx, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT,\
@@ -139,13 +78,7 @@ SYM_INNER_LABEL(vmx_exit_entry, SYM_L_GLOBAL)
 	mov	%ebx, %eax
 	xor	%ecx, %ecx
 	xor	%edx, %edx
-	pop	%rsi
-	pop	%rbx
-	pop	%r12
-	pop	%r13
-	pop	%r14
-	pop	%r15
-	pop	%rbp
+	SWITCH_LEAVE_FRAME
 	RET
 
 .Lfailed:
@@ -153,17 +86,11 @@ SYM_INNER_LABEL(vmx_exit_entry, SYM_L_GLOBAL)
 	jmp	.Lhost
 
 .Lguest_spec_ctrl:
-	mov	SW_GUEST_SPEC_CTRL(%rdi), %eax
-	xor	%edx, %edx
-	mov	$MSR_SPEC_CTRL, %ecx
-	wrmsr
+	SWITCH_WRITE_SPEC_CTRL SW_GUEST_SPEC_CTRL(%rdi)
 	jmp	.Lguest_ready
 
 .Lhost_spec_ctrl:
-	mov	SW_HOST_SPEC_CTRL(%rdi), %eax
-	xor	%edx, %edx
-	mov	$MSR_SPEC_CTRL, %ecx
-	wrmsr
+	SWITCH_WRITE_SPEC_CTRL SW_HOST_SPEC_CTRL(%rdi)
 	jmp	.Lhost_ready
 
 	_ASM_EXTABLE(1b, .Lrsp_ready)
