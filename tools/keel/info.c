@@ -19,7 +19,7 @@ static const struct bit_name features[] = {
 	{ KEEL_FEAT_IRQCHIP, "irqchip" }, { KEEL_FEAT_IRQFD, "irqfd" },
 	{ KEEL_FEAT_IOEVENTFD, "ioeventfd" }, { KEEL_FEAT_X2APIC, "x2apic" },
 	{ KEEL_FEAT_TSC_DEADLINE, "tsc-deadline" }, { KEEL_FEAT_TSC_SCALING, "tsc-scaling" },
-	{ 0 }
+	{ KEEL_FEAT_DIRTY_LOG, "dirty-log" }, { 0 }
 };
 
 static const struct bit_name caps[] = {
@@ -30,7 +30,8 @@ static const struct bit_name caps[] = {
 	{ KEEL_CAP_TSC_SCALING, "tsc-scaling" }, { KEEL_CAP_1G_PAGES, "1g-pages" },
 	{ KEEL_CAP_X2APIC, "x2apic" }, { KEEL_CAP_VPID, "vpid" },
 	{ KEEL_CAP_EPT_AD, "ept-a-d-bits" },
-	{ KEEL_CAP_PREEMPTION_TIMER, "preemption-timer" }, { 0 }
+	{ KEEL_CAP_PREEMPTION_TIMER, "preemption-timer" },
+	{ KEEL_CAP_PML, "page-modification-logging" }, { 0 }
 };
 
 static const char *vendor_name(u32 vendor)
