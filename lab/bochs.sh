@@ -33,6 +33,7 @@ emulator_check()
 	# The tests' deadlines are in the host's seconds, which hold this few
 	# instructions; 100 million are about a second of wall time.
 	[ "$ips" -ge 100000000 ] || slow=$((slow * 100000000 / ips))
+	cmdline+=" nmi_watchdog=0 watchdog_thresh=60"
 
 	[ -n "$with_tracing" ] || blacklist+=(tracer_init_tracefs)
 	cmdline+=" tsc_early_khz=$((ips / 1000)) nokaslr reboot=t"
