@@ -122,6 +122,18 @@ demo:
 	@lab/step "packages" lab/setup
 	+@lab/demo $(CPU)
 
+# Keel and KVM side by side; HOSTS="bochs-intel ..." for some of the hosts.
+.PHONY: bench bench-check
+bench bench-check:
+	@lab/step "packages" lab/setup
+	+@lab/step "the module for 6.1" $(MAKE) --no-print-directory module-6.1
+	+@lab/step "the benchmark's programs" $(MAKE) --no-print-directory bench-programs
+	@bench/run $(if $(filter bench-check,$@),--check) $(HOSTS)
+
+.PHONY: bench-programs
+bench-programs:
+	+@$(MAKE) --no-print-directory -C bench
+
 # Style, and the rules of the tree that a compiler does not know.
 .PHONY: lint
 lint:
@@ -138,6 +150,8 @@ help:
 	@echo '  make demo [CPU=intel]      boot Debian on Keel in an emulated AMD or Intel host'
 	@echo '  make check [HOSTS=...]     all tests: here, and on emulated AMD and Intel hosts with 6.1 and 6.12'
 	@echo '  make check-debug           the same on a kernel with KASAN, lockdep and the like'
+	@echo '  make bench                 Keel and KVM on emulated hosts, to bench/results'
+	@echo '  make bench-check           the same, compared with bench/results'
 	@echo '  make unit                  the tests that need no host'
 	@echo '  make lint                  style, sparse, headers, layers'
 	@echo '  make modules-lab           keel.ko for the kernels of the lab (module-6.1 for one)'

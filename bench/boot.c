@@ -21,6 +21,9 @@
 #include "stages.h"
 
 #define GUEST_MEMORY	(160ULL << 20)
+#define ZEROPAGE_GPA	0x7000		/* boot_linux.c's */
+#define SEED_GPA	0x40000
+#define SETUP_RNG_SEED	9
 #define COM1_GSI	4
 #define RTC_GSI		8
 #define MAX_LEAVES	256
@@ -198,6 +201,25 @@ static void run(struct guest *g)
 	}
 }
 
+/*
+ * A seed for the guest's random numbers, as a boot loader gives one: without it
+ * a guest waits for entropy, as long as chance will have it.
+ */
+static void put_seed(struct guest *g)
+{
+	struct {
+		u64 next;
+		u32 type, len;
+		u8 seed[32];
+	} *node = memory_at(&g->mem, SEED_GPA, sizeof(*node));
+
+	node->next = 0;
+	node->type = SETUP_RNG_SEED;
+	node->len = sizeof(node->seed);
+	memset(node->seed, 0x5a, sizeof(node->seed));
+	*(u64 *)memory_at(&g->mem, ZEROPAGE_GPA + 0x250, 8) = SEED_GPA;
+}
+
 static void load(struct guest *g, const char *kernel, const char *initrd, const char *cmdline)
 {
 	struct boot_linux boot = { .cmdline = cmdline, .rsdp = ACPI_GPA };
@@ -210,6 +232,7 @@ static void load(struct guest *g, const char *kernel, const char *initrd, const 
 	hv_sregs_get(&g->cpu, &sregs);
 	if (boot_linux_load(&boot, &g->mem, &regs, &sregs, why, sizeof(why)))
 		die("%s", why);
+	put_seed(g);
 	if (!acpi_build(memory_at(&g->mem, ACPI_GPA, ACPI_ROOM), ACPI_ROOM, ACPI_GPA, 1))
 		die("no room for the ACPI tables");
 	hv_sregs_set(&g->cpu, &sregs);
@@ -238,7 +261,7 @@ void boot_guest(const char *kernel, const char *initrd, const char *cmdline, boo
 	u32 nr;
 
 	g.verbose = verbose;
-	prefix = paravirtual ? "boot_pv" : "boot";
+	prefix = paravirtual ? "boot" : "boot_plain";
 	hv_open();
 	if (memory_alloc(&g.mem, GUEST_MEMORY))
 		die("no memory for the guest");
