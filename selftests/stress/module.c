@@ -36,36 +36,48 @@ static void works(void)
 	waitpid(child, &child_status, 0);		\
 } while (0)
 
-TEST(refused_while_in_use)
+/* The last thing that is left of a VM. */
+enum last { LAST_DEV, LAST_VM, LAST_VCPU, LAST_RUN_PAGE, LAST_STATS, LAST_NR };
+
+static void refused_while(enum last last)
 {
 	struct keel_create_vm arg = { .size = sizeof(arg) };
 	struct keel_create_vcpu vcpu_arg = { .size = sizeof(vcpu_arg) };
 	struct keel_stats_fd stats_arg = { .size = sizeof(stats_arg) };
-	int dev, vm, vcpu, stats;
+	int fd[LAST_NR], i;
 	void *run;
 
-	host_need_keel();
-	dev = open(KEEL_DEVICE, O_RDWR | O_CLOEXEC);
-	REQUIRE(dev >= 0);
-	CHECK_EQ(host_rmmod("keel"), -EWOULDBLOCK);
-	vm = kcall(dev, KEEL_CREATE_VM, &arg);
-	REQUIRE(vm >= 0);
-	close(dev);
-	CHECK_EQ(host_rmmod("keel"), -EWOULDBLOCK);
-	vcpu = kcall(vm, KEEL_CREATE_VCPU, &vcpu_arg);
-	stats = kcall(vm, KEEL_STATS_FD, &stats_arg);
-	REQUIRE(vcpu >= 0 && stats >= 0);
-	close(vm);
-	CHECK_EQ(host_rmmod("keel"), -EWOULDBLOCK);
-	run = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+	fd[LAST_DEV] = open(KEEL_DEVICE, O_RDWR | O_CLOEXEC);
+	REQUIRE(fd[LAST_DEV] >= 0);
+	fd[LAST_VM] = kcall(fd[LAST_DEV], KEEL_CREATE_VM, &arg);
+	REQUIRE(fd[LAST_VM] >= 0);
+	fd[LAST_VCPU] = kcall(fd[LAST_VM], KEEL_CREATE_VCPU, &vcpu_arg);
+	fd[LAST_STATS] = kcall(fd[LAST_VM], KEEL_STATS_FD, &stats_arg);
+	REQUIRE(fd[LAST_VCPU] >= 0 && fd[LAST_STATS] >= 0);
+	run = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd[LAST_VCPU], 0);
 	REQUIRE(run != MAP_FAILED);
-	CHECK_EQ(kcall(vcpu, KEEL_KICK, NULL), 0);
-	CHECK_EQ(kcall(vcpu, KEEL_RUN, NULL), 0);
-	close(vcpu);
-	CHECK_EQ(host_rmmod("keel"), -EWOULDBLOCK);
-	munmap(run, 4096);
-	CHECK_EQ(host_rmmod("keel"), -EWOULDBLOCK);
-	close(stats);
+	CHECK_EQ(kcall(fd[LAST_VCPU], KEEL_KICK, NULL), 0);
+	CHECK_EQ(kcall(fd[LAST_VCPU], KEEL_RUN, NULL), 0);
+
+	for (i = 0; i < LAST_NR; i++)
+		if (i != LAST_RUN_PAGE && i != (int)last)
+			close(fd[i]);
+	if (last != LAST_RUN_PAGE)
+		munmap(run, 4096);
+	CHECK(host_rmmod("keel") == -EWOULDBLOCK, "gone, with %d open", last);
+	if (last == LAST_RUN_PAGE)
+		munmap(run, 4096);
+	else
+		close(fd[last]);
+}
+
+TEST(refused_while_in_use)
+{
+	int last;
+
+	host_need_keel();
+	for (last = 0; last < LAST_NR; last++)
+		refused_while(last);
 	/* The last of it is gone. */
 	CHECK(WAIT_FOR(5000, !host_rmmod("keel")));
 	CHECK(access(KEEL_DEVICE, F_OK) != 0);

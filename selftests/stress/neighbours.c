@@ -15,6 +15,10 @@
 
 #define WORDS	8192	/* 64 KiB */
 #define ROUNDS	4	/* that the good guest has to make meanwhile */
+#define MANY	5	/* deeds of the bad one, at least */
+
+/* What the bad one has done, counted, in memory of both processes. */
+static volatile u64 *deeds;
 
 static u64 expected(void)
 {
@@ -37,6 +41,7 @@ static void crash_for_ever(void)
 	for (;;) {
 		GUEST_START(v, die);
 		vcpu_expect(v, KEEL_EXIT_SHUTDOWN);
+		++*deeds;
 	}
 }
 
@@ -50,6 +55,7 @@ static void come_and_go(void)
 		GUEST_START(v, die);
 		vcpu_expect(v, KEEL_EXIT_SHUTDOWN);
 		vm_free(vm);
+		++*deeds;
 	}
 }
 
@@ -59,6 +65,7 @@ static void spin_for_ever(void)
 	struct vcpu *v = vcpu_new(vm, 0);
 
 	GUEST_START(v, spin);
+	*deeds = MANY;
 	for (;;)
 		vcpu_enter(v);
 }
@@ -69,11 +76,24 @@ static void storm_for_ever(void)
 	struct vcpu *v = vcpu_new(vm, 0);
 
 	GUEST_START(v, storm, (u64)GUEST_HOLE);
-	for (;;)
+	for (;;) {
 		vcpu_enter(v);
+		++*deeds;
+	}
 }
 
-/* Memory that comes and goes under a guest which writes all over it. */
+static bool written(const u64 *mem, u64 len)
+{
+	while (len -= sizeof(*mem))
+		if (*mem++)
+			return true;
+	return false;
+}
+
+/*
+ * Memory that comes and goes under a guest which writes all over it, and writes
+ * to what is there now, not to what somebody else has meanwhile.
+ */
 static void thrash_for_ever(void)
 {
 	struct vm *vm = vm_new(0);
@@ -81,13 +101,17 @@ static void thrash_for_ever(void)
 	u64 area = 0x10000000, len = 16 * MIB;
 	void *mem = pages(len);
 	pid_t pid = getpid();
+	unsigned int i;
 
 	REQUIRE_EQ(vm_mem(vm, KEEL_MEM_MAP, 0, area, len, mem), 0);
 	GUEST_START(v, thrash, area, len, (u64)pid);
 	vcpu_spawn(v);
-	for (;;) {
+	for (i = 1; ; i++) {
 		madvise(mem, len, MADV_DONTNEED);
-		sleep_ms(1);
+		if (i % 16)
+			sleep_ms(1);
+		else if (WAIT_FOR(10000, written(mem, 16 * 4096)))
+			++*deeds;
 	}
 }
 
@@ -102,6 +126,8 @@ static void beside(void (*bad)(void))
 
 	/* All on one CPU: who does not give it up would starve the others. */
 	REQUIRE_EQ(host_pin(0), 0);
+	deeds = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	REQUIRE(deeds != MAP_FAILED);
 	GUEST_START(v, compute, (u64)WORDS, expected());
 	t = vcpu_spawn(v);
 	pid = fork();
@@ -111,6 +137,7 @@ static void beside(void (*bad)(void))
 	}
 	sleep_ms(100);
 	seen = *rounds;
+	CHECK(WAIT_FOR(30000, *deeds >= MANY), "the bad one did %llu", *deeds);
 	CHECK(WAIT_FOR(30000, *rounds >= seen + ROUNDS), "%llu rounds", *rounds - seen);
 	CHECK_EQ(waitpid(pid, NULL, WNOHANG), 0);
 	kill(pid, SIGKILL);

@@ -190,7 +190,7 @@ TEST(kvm_then_keel)
 	keel_works();
 }
 
-TEST(idle_kvm)
+TEST_DEADLINE(idle_kvm, 120)
 {
 	u32 reason;
 	bool holds;
@@ -214,8 +214,8 @@ TEST(idle_kvm)
 	keel_works();
 }
 
-/* Ten hand-overs: whatever one sets, it takes back. */
-TEST(back_and_forth)
+/* Hand-overs, ten of them: whatever one sets, it takes back. */
+TEST_DEADLINE(back_and_forth, 120)
 {
 	int i;
 
