@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Host mitigations that are code and not a macro: emptying the L1 data cache
- * before a guest of a CPU with L1TF, and what a guest may have of SPEC_CTRL.
+ * before a guest of a CPU with L1TF, a barrier between guests, and what a guest
+ * may have of SPEC_CTRL.
  * It must not know a control block.
  */
 #include <linux/gfp.h>
 #include <linux/mm.h>
+#include <linux/percpu.h>
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
+#include <asm/nospec-branch.h>
 #include <asm/processor.h>
+#include <asm/spec-ctrl.h>
 #include "core/mitigate.h"
 #include "core/stats.h"
+#include "core/vcpu.h"
 
 #define L1D_ORDER	4		/* 64 KiB: twice the cache, for its replacement policy */
 #define L1D_BYTES	(PAGE_SIZE << L1D_ORDER)
@@ -107,4 +112,35 @@ void keel_flush_l1d(void)
 		wrmsrl_safe(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
 	else if (l1d_pages)
 		flush_l1d_by_reading();
+}
+
+/* ---- between guests ------------------------------------------------------------ */
+
+/* The last vCPU that was loaded on a CPU. */
+static DEFINE_PER_CPU(const struct keel_vcpu *, last_guest);
+
+void keel_guest_comes(const struct keel_vcpu *vcpu)
+{
+	if (likely(this_cpu_read(last_guest) == vcpu))
+		return;
+	this_cpu_write(last_guest, vcpu);
+	indirect_branch_prediction_barrier();
+}
+
+void keel_guest_forget(const struct keel_vcpu *vcpu)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		cmpxchg(per_cpu_ptr(&last_guest, cpu), vcpu, NULL);
+}
+
+/* ---- SPEC_CTRL ------------------------------------------------------------------ */
+
+bool keel_spec_ctrl_load(const struct keel_vcpu *vcpu, u32 *guest, u32 *host)
+{
+	*guest = vcpu->spec_ctrl;
+	*host = boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL) ? this_cpu_read(x86_spec_ctrl_current) : 0;
+	/* IBRS of the older kind protects from a guest only when it is written after it. */
+	return *guest != *host || cpu_feature_enabled(X86_FEATURE_KERNEL_IBRS);
 }

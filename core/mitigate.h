@@ -21,6 +21,17 @@ extern u64 keel_spec_ctrl_bits;
 
 int keel_mitigate_setup(void);		/* [task] module init */
 void keel_mitigate_teardown(void);	/* [task] */
+struct keel_vcpu;
+
+/* [cpu] @vcpu comes to this CPU: IBPB, if another one was the last here */
+void keel_guest_comes(const struct keel_vcpu *vcpu);
+/* [task] A later vCPU at this address must not be taken for @vcpu. */
+void keel_guest_forget(const struct keel_vcpu *vcpu);
+/*
+ * [cpu] SPEC_CTRL of the guest and of this CPU's host, for the world switch.
+ * False: it need not write them.
+ */
+bool keel_spec_ctrl_load(const struct keel_vcpu *vcpu, u32 *guest, u32 *host);
 /* [entry] Nothing of the host is left in the L1 data cache. */
 void keel_flush_l1d(void);
 

@@ -15,6 +15,7 @@
 #include "core/cpuid.h"
 #include "core/guest_context.h"
 #include "core/hw.h"
+#include "core/mitigate.h"
 #include "core/run.h"
 #include "core/trace.h"
 #include "irqchip/irqchip.h"
@@ -47,6 +48,7 @@ static void run_swap_tsc_aux(struct keel_vcpu *vcpu, bool guest)
 static void run_load(struct keel_vcpu *vcpu, int cpu)
 {
 	WRITE_ONCE(vcpu->cpu, cpu);
+	keel_guest_comes(vcpu);
 	keel_backend->load(vcpu, cpu);
 	run_swap_tsc_aux(vcpu, true);
 }

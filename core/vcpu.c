@@ -13,11 +13,11 @@
 #include <asm/fpu/xcr.h>
 #include <asm/mce.h>
 #include <asm/msr.h>
-#include <asm/spec-ctrl.h>
 #include <asm/tsc.h>
 #include "core/compat.h"
 #include "core/cpuid.h"
 #include "core/dev.h"
+#include "core/mitigate.h"
 #include "core/run.h"
 #include "core/vcpu.h"
 #include "irqchip/irqchip.h"
@@ -121,11 +121,6 @@ void keel_update_xcr0(struct keel_vcpu *vcpu)
 	vcpu->entry_xcr0 = vcpu->sregs.cr4 & X86_CR4_OSXSAVE ? vcpu->xcr0 : vcpu->host_xcr0;
 }
 
-u32 keel_host_spec_ctrl(void)
-{
-	return boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL) ? this_cpu_read(x86_spec_ctrl_current) : 0;
-}
-
 void keel_host_machine_check(void)
 {
 #ifdef CONFIG_X86_MCE
@@ -141,6 +136,7 @@ void keel_host_machine_check(void)
 void keel_vcpu_destroy(struct keel_vcpu *vcpu)
 {
 	lapic_destroy(vcpu);
+	keel_guest_forget(vcpu);
 	keel_backend->vcpu_fini(vcpu);
 	s2_cache_free(vcpu);
 	if (vcpu->guest_fpu.fpstate)

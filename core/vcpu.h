@@ -192,8 +192,6 @@ void keel_queue_step_trap(struct keel_vcpu *vcpu);
 
 /* [entry] the CPU took a machine check in guest mode: the host's handler has it */
 void keel_host_machine_check(void);
-/* [vcpu] SPEC_CTRL that the host wants on this CPU; 0 without the MSR */
-u32 keel_host_spec_ctrl(void);
 /* [owner] after a change of CR4.OSXSAVE or XCR0 */
 void keel_update_xcr0(struct keel_vcpu *vcpu);
 

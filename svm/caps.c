@@ -190,7 +190,6 @@ int svm_cpu_on(enum keel_busy *why)
 	/* Whoever owned the CPU before us may have left translations of any ASID. */
 	sc->asid_generation++;
 	sc->next_asid = svm_global.nr_asids;
-	sc->current_vcpu = NULL;
 	sc->on = true;
 	keel_reduce_speculation(true);
 	amd_pmu_enable_virt();

@@ -181,7 +181,6 @@ static void svm_before_entry(struct keel_vcpu *vcpu, struct svm_vcpu *svm)
 	if (unlikely(svm->asid_generation != this_cpu_read(svm_cpus.asid_generation)))
 		svm_assign_asid(svm);
 	svm->vmcb->save.rax = vcpu->regs.gpr[KEEL_RAX];
-	svm->sw.switch_spec_ctrl = svm->sw.guest_spec_ctrl != svm->sw.host_spec_ctrl;
 }
 
 void svm_enter(struct keel_vcpu *vcpu, struct keel_exit *exit)

@@ -8,8 +8,7 @@
 #include <asm/io.h>
 #include <linux/percpu.h>
 #include <linux/slab.h>
-#include <asm/nospec-branch.h>
-#include <asm/spec-ctrl.h>
+#include "core/mitigate.h"
 #include "core/stats.h"
 #include "svm/svm.h"
 
@@ -31,13 +30,9 @@ static void svm_vm_fini(struct keel_vm *vm)
 static void svm_vcpu_fini(struct keel_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
-	int cpu;
 
 	if (!svm)
 		return;
-	/* A later vCPU at this address must not be taken for this one. */
-	for_each_possible_cpu(cpu)
-		cmpxchg(per_cpu_ptr(&svm_cpus.current_vcpu, cpu), svm, NULL);
 	if (svm->vmcb) {
 		free_page((unsigned long)svm->vmcb);
 		keel_account(-(long)PAGE_SIZE);
@@ -86,12 +81,8 @@ static void svm_load(struct keel_vcpu *vcpu, int cpu)
 	}
 	/* The host's FS, GS and syscall MSRs are this thread's: save them once a load. */
 	svm_host_save(svm->sw.host_pa);
-	if (READ_ONCE(sc->current_vcpu) != svm) {
-		WRITE_ONCE(sc->current_vcpu, svm);
-		indirect_branch_prediction_barrier();
-	}
-	svm->sw.guest_spec_ctrl = vcpu->spec_ctrl;
-	svm->sw.host_spec_ctrl = keel_host_spec_ctrl();
+	svm->sw.switch_spec_ctrl = keel_spec_ctrl_load(vcpu, &svm->sw.guest_spec_ctrl,
+						       &svm->sw.host_spec_ctrl);
 }
 
 static void svm_put(struct keel_vcpu *vcpu)

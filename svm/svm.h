@@ -263,7 +263,7 @@ struct svm_switch {
 	u64 host_pa;			/* 8: host's VMSAVE area on this CPU */
 	u32 guest_spec_ctrl;		/* 16 */
 	u32 host_spec_ctrl;		/* 20 */
-	u8 switch_spec_ctrl;		/* 24: the two differ */
+	u8 switch_spec_ctrl;		/* 24: both have to be written */
 	u8 faulted;			/* 25: an SVM instruction faulted */
 };
 
@@ -298,7 +298,6 @@ struct svm_cpu {
 	bool on;			/* [cpu] we set SVME */
 	u64 asid_generation;		/* [cpu, IRQs off] */
 	u32 next_asid;			/* [cpu, IRQs off] */
-	struct svm_vcpu *current_vcpu;	/* [cpu] last one loaded: IBPB when it changes */
 };
 
 DECLARE_PER_CPU(struct svm_cpu, svm_cpus);

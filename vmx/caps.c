@@ -298,7 +298,6 @@ int vmx_cpu_on(enum keel_busy *why)
 		return -EBUSY;
 	}
 	vc->current_vcpu = NULL;
-	vc->last_vcpu = NULL;
 	vc->on = true;
 	return 0;
 }

@@ -12,8 +12,8 @@
 #include <asm/fsgsbase.h>
 #include <asm/io.h>
 #include <asm/msr.h>
-#include <asm/nospec-branch.h>
 #include <asm/segment.h>
+#include "core/mitigate.h"
 #include "vmx/vmx.h"
 
 /* ---- which CPU has the VMCS ------------------------------------------------------ */
@@ -121,22 +121,14 @@ static void vmx_restore_host_segments(struct vmx_vcpu *vmx)
 void vmx_load(struct keel_vcpu *vcpu, int cpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	struct vmx_cpu *vc = per_cpu_ptr(&vmx_cpus, cpu);
 
 	vmx_attach(vmx, cpu);
 	if (!vmx->msrs_live) {
 		vmx_save_host_segments(vmx);
 		vmx_load_msrs(vcpu);
 	}
-	if (vc->last_vcpu != vmx) {
-		vc->last_vcpu = vmx;
-		indirect_branch_prediction_barrier();
-	}
-	vmx->sw.guest_spec_ctrl = vcpu->spec_ctrl;
-	vmx->sw.host_spec_ctrl = keel_host_spec_ctrl();
-	/* IBRS of the older kind protects from a guest only when it is written after it. */
-	vmx->sw.switch_spec_ctrl = vmx->sw.guest_spec_ctrl != vmx->sw.host_spec_ctrl ||
-				   cpu_feature_enabled(X86_FEATURE_KERNEL_IBRS);
+	vmx->sw.switch_spec_ctrl = keel_spec_ctrl_load(vcpu, &vmx->sw.guest_spec_ctrl,
+						       &vmx->sw.host_spec_ctrl);
 }
 
 void vmx_put(struct keel_vcpu *vcpu)

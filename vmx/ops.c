@@ -23,15 +23,6 @@ static void vmx_vm_fini(struct keel_vm *vm)
 	s2_fini(vm);
 }
 
-/* A later vCPU at this address must not be taken for this one. */
-static void vmx_forget(struct vmx_vcpu *vmx)
-{
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		cmpxchg(per_cpu_ptr(&vmx_cpus.last_vcpu, cpu), vmx, NULL);
-}
-
 static void vmx_free_page(void *page)
 {
 	if (!page)
@@ -56,7 +47,6 @@ static void vmx_vcpu_fini(struct keel_vcpu *vcpu)
 	if (!vmx)
 		return;
 	vmx_unload(vmx);
-	vmx_forget(vmx);
 	vmx_vpid_free(vmx);
 	vmx_msrlists_free(vmx);
 	vmx_free_page(vmx->pml);

@@ -321,7 +321,6 @@ struct vmx_cpu {
 	struct page *vmxon;		/* region, while VMX is on */
 	struct list_head loaded;	/* [cpu, IRQs off] vCPUs whose VMCS may be cached here */
 	struct vmx_vcpu *current_vcpu;	/* [cpu] whose VMCS is current */
-	struct vmx_vcpu *last_vcpu;	/* [cpu] the last one that ran: IBPB when it changes */
 	bool on;			/* [cpu] we set VMXE */
 };
 
