@@ -185,6 +185,9 @@ void svm_collect_event(struct keel_vcpu *vcpu)
 		vcpu->nmi_masked = false;
 		keel_vcpu_request(vcpu, KEEL_REQ_EVENT);
 	}
+	/* Such a CPU does not see a window that is open when it enters with IF set. */
+	if (static_branch_unlikely(&svm_half_switch) && svm->irq_window)
+		keel_vcpu_request(vcpu, KEEL_REQ_EVENT);
 	c->event_inj = 0;
 	svm->event_inj = 0;
 	if (unlikely(c->exit_int_info & SVM_EV_VALID)) {

@@ -31,14 +31,15 @@ static void svm_decode_cr(struct keel_vcpu *vcpu, struct keel_exit *exit)
 
 static void svm_decode_exception(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
-	struct svm_vmcb *b = to_svm(vcpu)->vmcb;
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct svm_vmcb *b = svm->vmcb;
 
 	exit->exception.vector = b->control.exit_code - SVM_X_EXCEPTION;
 	exit->exception.error = b->control.exit_info_1;
 	exit->exception.has_error = exit->exception.vector == 17;
 	/* What such a CPU did not save can be told for a single step. */
 	if (static_branch_unlikely(&svm_half_switch) && exit->exception.vector == 1 &&
-	    (b->save.rflags & X86_EFLAGS_TF))
+	    (svm->stepping || (b->save.rflags & X86_EFLAGS_TF)))
 		b->save.dr6 |= DR_STEP;
 	if (exit->exception.vector == 1 && svm_step_done(vcpu))
 		exit->kind = KEEL_X_NMI_WINDOW;

@@ -24,6 +24,11 @@
 #define QUIRK_ATTR_LDT	0x82
 #define QUIRK_ATTR_TSS	0x8b
 
+/*
+ * VMRUN does not load CR2, which is what is tried.  What goes with it: a #DB that
+ * exits does not save DR6; a virtual interrupt that waits when a guest is entered
+ * with IF set is not seen until the guest has changed IF.
+ */
 DEFINE_STATIC_KEY_FALSE(svm_half_switch);
 
 static DEFINE_MUTEX(quirk_mutex);

@@ -376,7 +376,7 @@ bool svm_step_done(struct keel_vcpu *vcpu);
 struct page *svm_msrpm_alloc(void);
 
 /* quirk.c */
-DECLARE_STATIC_KEY_FALSE(svm_half_switch);	/* VMRUN does not load CR2, #DB does not save DR6 */
+DECLARE_STATIC_KEY_FALSE(svm_half_switch);	/* the list is in quirk.c */
 int svm_quirk_probe(void);
 
 /* state.c */
