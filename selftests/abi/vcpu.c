@@ -37,6 +37,7 @@ static void start_spinning(struct spinning *s, u32 flags)
 	/* incl 0x100; jmp back */
 	memcpy(s->vm->ram + 0x1000, "\x66\xff\x06\x00\x01\xeb\xf9", 7);
 	guest_real(s->v, 0x1000, 0);
+	guest_spins(s->v);
 	pthread_create(&s->thread, NULL, spin, s);
 	REQUIRE(WAIT_FOR(10000, *(volatile u32 *)(s->vm->ram + 0x1100)));
 }

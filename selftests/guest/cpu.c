@@ -21,6 +21,7 @@ static struct vm *machine(unsigned int cpus)
 	for (i = 0; i < cpus; i++)
 		vcpu_new(vm, i);
 	*(u64 *)GP(vm, tsc_khz) = info.tsc_khz;
+	*(u64 *)GP(vm, dr6_unknown) = host_is_bochs_svm();
 	return vm;
 }
 
@@ -137,6 +138,7 @@ TEST(pause_stops_a_running_guest)
 	int i;
 
 	GUEST_START(v, count);
+	guest_spins(v);
 	vcpu_spawn(v);
 	for (i = 0; i < 3; i++) {
 		seen = *counter;

@@ -167,6 +167,8 @@ void lazy_fpu(void)
 
 /* ---- debug registers ------------------------------------------------------------------ */
 
+/* Set by the host: its CPU does not say which breakpoint it was. */
+u64 dr6_unknown;
 static volatile u64 hits, hit_dr6;
 
 static void on_db(struct guest_frame *f)
@@ -203,7 +205,7 @@ void debug_registers(u64 seed, u64 rounds, u64 armed)
 	hits = 0;
 	*mark = 1;
 	GUEST_ASSERT_EQ(hits, 1);
-	GUEST_ASSERT_EQ(hit_dr6 & 0xf, 8);
+	GUEST_ASSERT((hit_dr6 & 0xf) == 8 || dr6_unknown);
 	write_dr7(0x400);
 	*mark = 2;
 	GUEST_ASSERT_EQ(hits, 1);
@@ -224,7 +226,7 @@ void code_breakpoint(void)
 	nop_here();
 	nop_here();
 	GUEST_ASSERT_EQ(hits, 2);
-	GUEST_ASSERT_EQ(hit_dr6 & 0xf, 1);
+	GUEST_ASSERT((hit_dr6 & 0xf) == 1 || dr6_unknown);
 	write_dr7(0x400);
 }
 

@@ -65,12 +65,23 @@ TEST(inject_pf_by_record)
 
 TEST(software_interrupts) { plain(G(software), 0); }
 TEST(single_step) { plain(G(single_step), 0); }
-TEST(step_over_exits) { plain(G(step_over_exits), 0); }
+
+TEST(step_over_exits)
+{
+	if (host_is_bochs_svm())
+		ktap_skip("the host would take the guest's single step at its exit");
+	plain(G(step_over_exits), 0);
+}
+
 TEST(page_faults) { plain(G(page_faults), 0); }
 TEST(no_execute) { plain(G(no_execute), 0); }
 TEST(double_fault) { plain(G(double_fault), 0); }
-/* QEMU takes any CR0. */
-TEST(control_registers) { plain(G(control_registers), !host_is_tcg()); }
+/* QEMU takes any CR0, Bochs' SVM paging without protection (and that is legal in a VMCB). */
+TEST(control_registers)
+{
+	plain(G(control_registers), host_is_tcg() ? 0 : host_is_bochs_svm() ? 1 : 2);
+}
+
 TEST(virtualization_instructions) { plain(G(virtualization_instructions), 0); }
 
 static void ends(u64 fn)

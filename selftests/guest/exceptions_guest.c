@@ -213,8 +213,9 @@ void control_registers(u64 checks)
 	u64 cr0 = read_cr0(), cr4 = read_cr4(), efer = rdmsr(0xc0000080);
 
 	/* With nested paging the CPU alone looks at these. */
-	if (checks) {
+	if (checks > 1)
 		GUEST_ASSERT_EQ(write_cr0_safe(cr0 & ~1ULL), GP_VECTOR);	/* PG without PE */
+	if (checks) {
 		GUEST_ASSERT_EQ(write_cr0_safe(cr0 | 1ULL << 29), GP_VECTOR);	/* NW without CD */
 		GUEST_ASSERT_EQ(write_cr0_safe(cr0 | 1ULL << 40), GP_VECTOR);
 		GUEST_ASSERT_EQ(write_cr8_safe(0x10), GP_VECTOR);

@@ -81,6 +81,7 @@ TEST(dontneed_under_a_running_guest)
 
 	*rounds = 1;
 	GUEST_START(v, churn, AREA, LEN / 8);
+	guest_spins(v);
 	t = vcpu_spawn(v);
 	for (i = 0; i < 60; i++) {
 		REQUIRE_EQ(madvise(mem + (i % 4) * LEN / 32, LEN / 32, MADV_DONTNEED), 0);

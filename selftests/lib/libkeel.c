@@ -109,6 +109,15 @@ bool host_is_tcg(void)
 	return eax >= 0x40000000 && !strcmp((char *)text, "TCGTCGTCGTCG");
 }
 
+bool host_is_bochs_svm(void)
+{
+	const char *emulator = getenv("EMULATOR");
+	struct keel_info info;
+
+	keel_info(&info);
+	return emulator && !strcmp(emulator, "bochs") && info.vendor == KEEL_VENDOR_AMD;
+}
+
 /* What a VM was not created with it cannot show either. */
 static void cpuid_limit(struct keel_cpuid_entry *e, u32 nr, u64 features)
 {

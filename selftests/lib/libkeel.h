@@ -70,6 +70,13 @@ const struct keel_cpuid_entry *cpuid_find(const struct keel_cpuid_entry *e, u32 
  */
 bool host_is_tcg(void);
 
+/*
+ * Is this host an AMD CPU in Bochs? The lab says so, for no test can try what
+ * is wrong there and live: an exit with RFLAGS.TF set is a #DB of the host, which
+ * dies of it, and no interrupt ends a guest that was entered with IF clear.
+ */
+bool host_is_bochs_svm(void);
+
 /* ---- machines ------------------------------------------------------------- */
 
 #define VM_IRQCHIP	(1U << 0)	/* with all features that the host has */
@@ -129,6 +136,11 @@ void vcpu_dump(struct vcpu *v);
 
 /* Long mode, at guest function @fn with up to three arguments, interrupts off. */
 void guest_start(struct vcpu *v, u64 fn, ...);
+/*
+ * The guest that was started never leaves by itself, and nothing interrupts it:
+ * it spins with interrupts off, but for hosts that would not get it back.
+ */
+void guest_spins(struct vcpu *v);
 #define GUEST_START(v, fn, ...) guest_start(v, G(fn), ##__VA_ARGS__, 0ULL, 0ULL, 0ULL)
 /* Real mode at @base:ip, all segments flat at @base, the stack below @base. */
 void guest_real(struct vcpu *v, u32 base, u16 ip);

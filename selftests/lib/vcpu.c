@@ -339,6 +339,17 @@ void guest_start(struct vcpu *v, u64 fn, ...)
 	REQUIRE_EQ(state_set(v->fd, KEEL_REC_EVENTS, &events, sizeof(events), NULL), 0);
 }
 
+void guest_spins(struct vcpu *v)
+{
+	struct keel_regs regs;
+
+	if (!host_is_bochs_svm())
+		return;
+	REQUIRE(state_get(v->fd, KEEL_REC_REGS, &regs, sizeof(regs)) == sizeof(regs));
+	regs.rflags |= 1 << 9;
+	REQUIRE_EQ(state_set(v->fd, KEEL_REC_REGS, &regs, sizeof(regs), NULL), 0);
+}
+
 void guest_real(struct vcpu *v, u32 base, u16 ip)
 {
 	struct keel_regs regs = { .rip = ip, .rflags = 2 };
