@@ -16,6 +16,7 @@ struct keel_vcpu;
 
 /* Why the CPU left guest mode, in neutral terms. */
 enum keel_exit_kind {
+	KEEL_X_UNEXPECTED,	/* a code that no control bit asked for */
 	KEEL_X_NONE,		/* handled inside the back end: enter again */
 	KEEL_X_INTR,		/* a host interrupt, already delivered */
 	KEEL_X_TIMER,		/* what set_timer() asked for */
@@ -41,7 +42,6 @@ enum keel_exit_kind {
 	KEEL_X_SHUTDOWN,	/* triple fault */
 	KEEL_X_INIT,
 	KEEL_X_ENTRY_FAIL,	/* exit.entry */
-	KEEL_X_UNEXPECTED,	/* a code that no control bit asked for */
 	KEEL_X_NR
 };
 
@@ -124,6 +124,7 @@ struct keel_event {
 #define KEEL_CG_MSR		BIT(8)	/* vcpu->msr: what the world switch moves */
 #define KEEL_CG_SHADOW		BIT(9)	/* interrupt shadow, NMI mask */
 #define KEEL_CG_PDPTR		BIT(10)	/* vcpu->pdptr: set only, PAE paging of a loaded state */
+#define KEEL_CG_CPL		BIT(11)	/* vcpu->cpl: get only, what CS and SS say of it */
 #define KEEL_CG_ALL		(BIT(10) - 1)
 
 /* Text of a capability audit, a line a finding. */

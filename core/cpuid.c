@@ -340,23 +340,41 @@ find_basic(const struct keel_cpuid_table *table, u32 leaf)
 	return entry->leaf != leaf || (entry->flags & KEEL_CPUID_INDEX) ? NULL : entry;
 }
 
-void keel_cpuid_emulate(struct keel_vcpu *vcpu, u32 leaf, u32 index, u32 *regs)
+/* With an index, or with what changes while the guest runs, or not there. */
+static noinline void emulate_rare(struct keel_vcpu *vcpu, u32 leaf, u32 index)
 {
 	const struct keel_cpuid_table *table = vcpu->vm->cpuid;
-	const struct keel_cpuid_entry *entry = find_basic(table, leaf);
+	const struct keel_cpuid_entry *entry;
+	u64 *gpr = vcpu->regs.gpr;
+	u32 regs[4] = { };
 
-	if (unlikely(!entry)) {
-		leaf = keel_cpuid_clamp(table, leaf);
-		entry = keel_cpuid_find(table, leaf, index);
+	leaf = keel_cpuid_clamp(table, leaf);
+	entry = keel_cpuid_find(table, leaf, index);
+	if (entry) {
+		regs[KEEL_EAX] = entry->eax;
+		regs[KEEL_EBX] = entry->ebx;
+		regs[KEEL_ECX] = entry->ecx;
+		regs[KEEL_EDX] = entry->edx;
+		fill_dynamic(vcpu, leaf, index, regs);
 	}
-	if (unlikely(!entry)) {
-		memset(regs, 0, 4 * sizeof(*regs));
+	gpr[KEEL_RAX] = regs[KEEL_EAX];
+	gpr[KEEL_RBX] = regs[KEEL_EBX];
+	gpr[KEEL_RCX] = regs[KEEL_ECX];
+	gpr[KEEL_RDX] = regs[KEEL_EDX];
+}
+
+void keel_cpuid_emulate(struct keel_vcpu *vcpu)
+{
+	u64 *gpr = vcpu->regs.gpr;
+	u32 leaf = gpr[KEEL_RAX];
+	const struct keel_cpuid_entry *entry = find_basic(vcpu->vm->cpuid, leaf);
+
+	if (unlikely(!entry || (DYNAMIC_LEAVES & BIT(leaf)))) {
+		emulate_rare(vcpu, leaf, gpr[KEEL_RCX]);
 		return;
 	}
-	regs[KEEL_EAX] = entry->eax;
-	regs[KEEL_EBX] = entry->ebx;
-	regs[KEEL_ECX] = entry->ecx;
-	regs[KEEL_EDX] = entry->edx;
-	if (leaf >= 32 || (DYNAMIC_LEAVES & BIT(leaf)))
-		fill_dynamic(vcpu, leaf, index, regs);
+	gpr[KEEL_RAX] = entry->eax;
+	gpr[KEEL_RBX] = entry->ebx;
+	gpr[KEEL_RCX] = entry->ecx;
+	gpr[KEEL_RDX] = entry->edx;
 }

@@ -61,8 +61,8 @@ int keel_cpuid_set(struct keel_vm *vm, const struct keel_cpuid_entry *entries, u
 /* [task, vm->lock] what a VM shows before KEEL_CPUID_SET: all that is supported */
 int keel_cpuid_default(struct keel_vm *vm);
 void keel_cpuid_fini(struct keel_vm *vm);
-/* [vCPU owner] the CPUID instruction: @regs in the order of KEEL_EAX */
-void keel_cpuid_emulate(struct keel_vcpu *vcpu, u32 leaf, u32 index, u32 *regs);
+/* [vCPU owner] what the CPUID instruction does to @vcpu's registers */
+void keel_cpuid_emulate(struct keel_vcpu *vcpu);
 
 /* Constant after keel_cpuid_set(): bits a guest may set. */
 u64 keel_guest_cr4_mask(struct keel_vm *vm);

@@ -5,7 +5,6 @@
  */
 #include <asm/processor-flags.h>
 #include "core/cpuid.h"
-#include "core/cpuid_rules.h"
 #include "core/iobus.h"
 #include "core/run.h"
 #include "irqchip/irqchip.h"
@@ -19,18 +18,11 @@ static u64 io_mask(u32 size)
 
 static int exit_cpuid(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
-	u64 *gpr = vcpu->regs.gpr;
 	int next = keel_skip(vcpu, exit);
-	u32 regs[4];
 
-	if (next != KEEL_NEXT_ENTER)
-		return next;
-	keel_cpuid_emulate(vcpu, gpr[KEEL_RAX], gpr[KEEL_RCX], regs);
-	gpr[KEEL_RAX] = regs[KEEL_EAX];
-	gpr[KEEL_RBX] = regs[KEEL_EBX];
-	gpr[KEEL_RCX] = regs[KEEL_ECX];
-	gpr[KEEL_RDX] = regs[KEEL_EDX];
-	return KEEL_NEXT_ENTER;
+	if (likely(next == KEEL_NEXT_ENTER))
+		keel_cpuid_emulate(vcpu);
+	return next;
 }
 
 static int exit_hlt(struct keel_vcpu *vcpu, struct keel_exit *exit)
@@ -83,7 +75,7 @@ static int exit_xsetbv(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	const u64 *gpr = vcpu->regs.gpr;
 	u64 value = (u32)gpr[KEEL_RAX] | gpr[KEEL_RDX] << 32;
 
-	keel_need(vcpu, KEEL_CG_CR | KEEL_CG_CS);
+	keel_need(vcpu, KEEL_CG_CR);
 	if (!(vcpu->sregs.cr4 & X86_CR4_OSXSAVE)) {
 		keel_queue_ud(vcpu);
 		return KEEL_NEXT_ENTER;
@@ -107,7 +99,6 @@ static int exit_hypercall(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	u64 *gpr = vcpu->regs.gpr;
 	int next;
 
-	keel_need(vcpu, KEEL_CG_CS);
 	if (policy == KEEL_POLICY_FAULT || keel_cpl(vcpu)) {
 		keel_queue_ud(vcpu);
 		return KEEL_NEXT_ENTER;
@@ -188,7 +179,7 @@ static int exit_cr_write(struct keel_vcpu *vcpu, struct keel_exit *exit)
 
 	if (next != KEEL_NEXT_SLOW)
 		return next;
-	keel_need(vcpu, KEEL_CG_CR | KEEL_CG_CS | KEEL_CG_RSP);
+	keel_need(vcpu, KEEL_CG_CR | KEEL_CG_RSP);
 	value = vcpu->regs.gpr[gpr];
 	if (!(vcpu->sregs.efer & EFER_LMA))
 		value = (u32)value;

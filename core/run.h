@@ -68,9 +68,13 @@ static __always_inline int keel_skip(struct keel_vcpu *vcpu, struct keel_exit *e
 int keel_decode_at_rip(struct keel_vcpu *vcpu, const struct keel_exit *exit);
 int keel_emul_fail(struct keel_vcpu *vcpu, u32 why, const struct keel_exit *exit);
 enum keel_emul_mode keel_cpu_mode(struct keel_vcpu *vcpu);	/* needs CR CS RFLAGS */
-static inline u8 keel_cpl(struct keel_vcpu *vcpu)	/* needs CS */
+/* one field, where the whole of CS and SS is not in the cache anyway */
+static inline u8 keel_cpl(struct keel_vcpu *vcpu)
 {
-	return (vcpu->sregs.seg[KEEL_SREG_SS].attr >> KEEL_ATTR_DPL_SHIFT) & 3;
+	if (vcpu->valid & KEEL_CG_CS)
+		return (vcpu->sregs.seg[KEEL_SREG_SS].attr >> KEEL_ATTR_DPL_SHIFT) & 3;
+	keel_need(vcpu, KEEL_CG_CPL);
+	return vcpu->cpl;
 }
 
 /* core/msr.c */

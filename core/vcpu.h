@@ -75,6 +75,7 @@ struct keel_vcpu {
 	struct keel_vcpu_stats stats;	/* owner writes */
 	struct keel_ledger ledger;	/* owner */
 	u8 cr8;				/* owner: TPR[7:4]; the back end moves it */
+	u8 cpl;				/* owner: group CPL */
 	u8 mp_state;			/* owner: KEEL_MP_* */
 	bool dr_live;			/* owner: the guest has the debug registers for itself */
 	bool irq_window;		/* owner: an IRQ window is open */

@@ -152,8 +152,6 @@ static void svm_decode(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	exit->event_was_in_flight = !!(b->control.exit_int_info & SVM_EV_VALID);
 	if (likely(code <= SVM_X_LAST)) {
 		exit->kind = svm_exits[code].kind;
-		if (exit->kind == KEEL_X_NONE && !svm_exits[code].decode)
-			exit->kind = KEEL_X_UNEXPECTED;
 		if (svm_exits[code].next_rip && (svm_global.features & SVM_F_NRIPS) &&
 		    b->control.next_rip)
 			exit->insn_len = b->control.next_rip - b->save.rip;

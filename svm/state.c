@@ -144,6 +144,8 @@ void svm_state_get(struct keel_vcpu *vcpu, u32 groups)
 		vcpu->regs.gpr[KEEL_RSP] = s->rsp;
 	if (groups & KEEL_CG_RFLAGS)
 		vcpu->regs.rflags = svm_guest_rflags(svm);
+	if (groups & KEEL_CG_CPL)
+		vcpu->cpl = s->cpl & 3;
 	if (groups & KEEL_CG_CR)
 		svm_get_cr(vcpu, s);
 	if (groups & KEEL_CG_CS)

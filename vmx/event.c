@@ -7,18 +7,6 @@
 #include <asm/processor-flags.h>
 #include "vmx/vmx.h"
 
-#define VEC_DF		8
-
-/* The interruptibility state, read once an exit. */
-u32 vmx_shadow(struct vmx_vcpu *vmx)
-{
-	if (!vmx->shadow_valid) {
-		vmx->shadow = vmx_read(VMX_GUEST_SHADOW);
-		vmx->shadow_valid = true;
-	}
-	return vmx->shadow;
-}
-
 void vmx_set_shadow(struct vmx_vcpu *vmx, u32 shadow)
 {
 	if (vmx->shadow_valid && vmx->shadow == shadow)
@@ -126,43 +114,19 @@ void vmx_requeue(struct keel_vcpu *vcpu)
 	vmx_write(VMX_ENTRY_EVENT, 0);
 }
 
-/* IRET had unmasked NMIs when its own access faulted: they are masked still. */
-static bool vmx_iret_cut(u32 reason)
-{
-	u32 info;
-
-	switch (reason) {
-	case VMX_X_EXCEPTION_NMI:
-		info = vmx_read(VMX_EXIT_EVENT);
-		return (info & VMX_EV_NMI_UNBLOCKED) && (info & 0xff) != VEC_DF;
-	case VMX_X_EPT_VIOLATION:
-	case VMX_X_PML_FULL:
-		return vmx_read(VMX_EXIT_QUALIFICATION) & VMX_EPT_NMI_UNBLOCKED;
-	}
-	return false;
-}
-
-/*
- * [entry] after an exit: an event whose delivery was cut short goes back to the
- * vCPU.  True: there was one, or an INT n that runs again by itself.
- */
-bool vmx_collect_event(struct keel_vcpu *vcpu, u32 reason)
+void vmx_collect_event(struct keel_vcpu *vcpu, u32 info)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	u32 info = vmx_read(VMX_IDT_EVENT);
 
-	/* A successful entry has taken the event; the CPU cleared its valid bit. */
-	vmx->event = false;
-	if (unlikely(info & VMX_EV_VALID)) {
-		vmx_keep_event(vcpu->injected.kind ? &vcpu->exception : &vcpu->injected, info,
-			       info & VMX_EV_HAS_ERROR ? vmx_read(VMX_IDT_EVENT_ERROR) : 0);
-		vcpu->exception_cr2 = vcpu->sregs.cr2;
-		/* It will be delivered again, which wants NMIs unmasked. */
-		if ((info & VMX_EV_TYPE_MASK) == VMX_EV_NMI)
-			vmx_set_shadow(vmx, vmx_shadow(vmx) & ~(u32)VMX_SHADOW_NMI);
-		return true;
-	}
-	if (unlikely(vmx_iret_cut(reason)))
-		vmx_set_shadow(vmx, vmx_shadow(vmx) | VMX_SHADOW_NMI);
-	return false;
+	vmx_keep_event(vcpu->injected.kind ? &vcpu->exception : &vcpu->injected, info,
+		       info & VMX_EV_HAS_ERROR ? vmx_read(VMX_IDT_EVENT_ERROR) : 0);
+	vcpu->exception_cr2 = vcpu->sregs.cr2;
+	/* It will be delivered again, which wants NMIs unmasked. */
+	if ((info & VMX_EV_TYPE_MASK) == VMX_EV_NMI)
+		vmx_set_shadow(vmx, vmx_shadow(vmx) & ~(u32)VMX_SHADOW_NMI);
+}
+
+void vmx_iret_cut(struct vmx_vcpu *vmx)
+{
+	vmx_set_shadow(vmx, vmx_shadow(vmx) | VMX_SHADOW_NMI);
 }

@@ -17,6 +17,7 @@
 #include "vmx/vmx.h"
 
 #define VEC_DB		1
+#define VEC_DF		8
 #define VEC_MC		18
 #define APIC_TPR	0x80
 #define DR6_BD		BIT_ULL(13)
@@ -62,6 +63,9 @@ static void vmx_decode_exception(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	exit->exception.vector = info & 0xff;
 	exit->exception.has_error = !!(info & VMX_EV_HAS_ERROR);
 	exit->exception.error = info & VMX_EV_HAS_ERROR ? vmx_read(VMX_EXIT_EVENT_ERROR) : 0;
+	if ((info & VMX_EV_NMI_UNBLOCKED) && exit->exception.vector != VEC_DF &&
+	    !exit->event_was_in_flight)
+		vmx_iret_cut(to_vmx(vcpu));
 	if (exit->exception.vector == VEC_DB)
 		vmx_debug_trap(vcpu, info);
 	else if (exit->exception.vector == VEC_MC)
@@ -116,6 +120,9 @@ static void vmx_decode_tpr(struct keel_vcpu *vcpu, struct keel_exit *exit)
 /* Every exit empties the log. */
 static void vmx_decode_pml_full(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
+	if (!exit->event_was_in_flight &&
+	    (vmx_read(VMX_EXIT_QUALIFICATION) & VMX_EPT_NMI_UNBLOCKED))
+		vmx_iret_cut(to_vmx(vcpu));
 }
 
 static void vmx_decode_ept(struct keel_vcpu *vcpu, struct keel_exit *exit)
@@ -133,10 +140,12 @@ static void vmx_decode_ept(struct keel_vcpu *vcpu, struct keel_exit *exit)
 		access |= KEEL_FAULT_TABLE_WALK;
 	exit->fault.gpa = vmx_read(VMX_GUEST_PHYSICAL);
 	exit->fault.access = access;
+	if (unlikely(info & VMX_EPT_NMI_UNBLOCKED) && !exit->event_was_in_flight)
+		vmx_iret_cut(to_vmx(vcpu));
 }
 
 /* A row without kind is an exit that no control asks for. */
-static const struct {
+static const struct vmx_exit_row {
 	u8 kind;
 	bool length;		/* the exit instruction length is valid */
 	vmx_decode_fn decode;
@@ -173,22 +182,21 @@ static const struct {
 	[VMX_X_PML_FULL] = { KEEL_X_NONE, false, vmx_decode_pml_full },
 };
 
-static void vmx_decode(struct keel_vcpu *vcpu, struct keel_exit *exit, u32 reason)
+static __always_inline void vmx_decode(struct keel_vcpu *vcpu, struct keel_exit *exit, u32 reason)
 {
+	const struct vmx_exit_row *row = &vmx_exits[reason];
+
 	exit->vendor_code = reason;
 	exit->insn_len = 0;
 	exit->nr_bytes = 0;
-	if (unlikely(reason > VMX_X_LAST)) {
-		exit->kind = KEEL_X_UNEXPECTED;
+	exit->kind = KEEL_X_UNEXPECTED;
+	if (unlikely(reason > VMX_X_LAST))
 		return;
-	}
-	exit->kind = vmx_exits[reason].kind;
-	if (exit->kind == KEEL_X_NONE && !vmx_exits[reason].decode)
-		exit->kind = KEEL_X_UNEXPECTED;
-	if (vmx_exits[reason].length)
+	exit->kind = row->kind;
+	if (row->length)
 		exit->insn_len = vmx_read(VMX_EXIT_INSN_LEN);
-	if (vmx_exits[reason].decode)
-		vmx_exits[reason].decode(vcpu, exit);
+	if (row->decode)
+		row->decode(vcpu, exit);
 }
 
 /* The guest is as it was before; so is the event that it did not get. */
@@ -205,21 +213,10 @@ static void vmx_entry_failed(struct keel_vcpu *vcpu, struct keel_exit *exit, u32
 
 /* ---- entering -------------------------------------------------------------------- */
 
-/* What others may have changed, or left in the cache, while interrupts were on. */
-static void vmx_fresh_entry(struct keel_vcpu *vcpu, struct vmx_vcpu *vmx)
-{
-	if (vcpu->fresh)
-		vmx->host_debugctl = get_debugctlmsr();
-	vcpu->fresh = false;
-	if (keel_l1d_when)
-		keel_flush_l1d();
-}
-
-/* The host's CR3 and CR4 change with the thread, not with every entry. */
-static void vmx_before_entry(struct keel_vcpu *vcpu, struct vmx_vcpu *vmx)
+/* The host's CR3 and CR4 change with the thread, not with every stay in the loop. */
+static void vmx_write_host_cr(struct vmx_vcpu *vmx)
 {
 	u64 cr3 = __get_current_cr3_fast(), cr4 = cr4_read_shadow();
-	u32 *tpr = (u32 *)(vmx->virtual_apic + APIC_TPR);
 
 	if (unlikely(cr3 != vmx->host_cr3)) {
 		vmx->host_cr3 = cr3;
@@ -229,6 +226,24 @@ static void vmx_before_entry(struct keel_vcpu *vcpu, struct vmx_vcpu *vmx)
 		vmx->host_cr4 = cr4;
 		vmx_write(VMX_HOST_CR4, cr4);
 	}
+}
+
+/* What others may have changed, or left in the cache, while interrupts were on. */
+static noinline void vmx_fresh_entry(struct keel_vcpu *vcpu, struct vmx_vcpu *vmx)
+{
+	if (vcpu->fresh) {
+		vmx->host_debugctl = get_debugctlmsr();
+		vmx_write_host_cr(vmx);
+	}
+	vcpu->fresh = false;
+	if (keel_l1d_when)
+		keel_flush_l1d();
+}
+
+static __always_inline void vmx_before_entry(struct keel_vcpu *vcpu, struct vmx_vcpu *vmx)
+{
+	u32 *tpr = (u32 *)(vmx->virtual_apic + APIC_TPR);
+
 	*tpr = vcpu->cr8 << 4;
 	if (vmx->timer_look)
 		vmx_timer_write(vmx);
@@ -247,7 +262,7 @@ static void vmx_before_entry(struct keel_vcpu *vcpu, struct vmx_vcpu *vmx)
 void vmx_enter(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	u32 reason;
+	u32 reason, info;
 	int failed;
 
 	vmx_before_entry(vcpu, vmx);
@@ -280,46 +295,75 @@ void vmx_enter(struct keel_vcpu *vcpu, struct keel_exit *exit)
 		return;
 	}
 	vmx->sw.launched = 1;
-	exit->event_was_in_flight = vmx_collect_event(vcpu, reason);
+	/* A successful entry has taken the event; the CPU cleared its valid bit. */
+	vmx->event = false;
+	info = vmx_read(VMX_IDT_EVENT);
+	exit->event_was_in_flight = info >> 31;
+	if (unlikely(info & VMX_EV_VALID))
+		vmx_collect_event(vcpu, info);
 	if (unlikely(vmx->pml_on))
 		vmx_pml_drain(vcpu);
 	vmx_decode(vcpu, exit, reason);
 }
 
-bool vmx_skip_insn(struct keel_vcpu *vcpu, const struct keel_exit *exit)
-{
-	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	const u32 shadow = VMX_SHADOW_STI | VMX_SHADOW_MOV_SS;
-	u64 rip;
+#define SKIP_SHADOW	(VMX_SHADOW_STI | VMX_SHADOW_MOV_SS)
 
-	if (!exit->insn_len)
-		return false;
-	vmx_access_begin(vmx);
-	/* Spelled out: every exit comes through here. */
-	if (!(vcpu->valid & KEEL_CG_RIP))
-		vcpu->regs.rip = vmx_read(VMX_GUEST_RIP);
-	if (!(vcpu->valid & KEEL_CG_RFLAGS))
-		vcpu->regs.rflags = vmx_read(VMX_GUEST_RFLAGS);
-	vcpu->valid |= KEEL_CG_RIP | KEEL_CG_RFLAGS;
-	rip = vcpu->regs.rip + exit->insn_len;
-	/* Outside of 64-bit code the instruction pointer wraps at 32 bits. */
-	if (unlikely((rip ^ vcpu->regs.rip) >> 32)) {
-		keel_need(vcpu, KEEL_CG_CS | KEEL_CG_CR);
-		if (!(vcpu->sregs.efer & EFER_LMA) ||
-		    !(vcpu->sregs.seg[KEEL_SREG_CS].attr & KEEL_ATTR_L))
-			rip = (u32)rip;
-	}
-	vcpu->regs.rip = rip;
-	vmx_write(VMX_GUEST_RIP, rip);
-	vcpu->dirty &= ~(u32)KEEL_CG_RIP;
-	if (unlikely(vmx_shadow(vmx) & shadow)) {
-		vmx_set_shadow(vmx, vmx->shadow & ~shadow);
-		/* A step that waited for the end of the shadow: it is queued below. */
-		vmx_write(VMX_GUEST_PENDING_DEBUG, 0);
+/* Outside of 64-bit code the instruction pointer wraps at 32 bits. */
+static noinline u64 vmx_wrap_rip(struct keel_vcpu *vcpu, u64 rip)
+{
+	keel_need(vcpu, KEEL_CG_CS | KEEL_CG_CR);
+	if (!(vcpu->sregs.efer & EFER_LMA) ||
+	    !(vcpu->sregs.seg[KEEL_SREG_CS].attr & KEEL_ATTR_L))
+		rip = (u32)rip;
+	return rip;
+}
+
+/* A shadow ends with its instruction, and a single step traps behind it. */
+static noinline bool vmx_skip_effects(struct keel_vcpu *vcpu, struct vmx_vcpu *vmx)
+{
+	if (vmx->shadow & SKIP_SHADOW) {
+		vmx_set_shadow(vmx, vmx->shadow & ~SKIP_SHADOW);
 		vcpu->valid &= ~(u32)KEEL_CG_SHADOW;
 	}
 	vmx_access_end(vmx);
-	if (unlikely(vcpu->regs.rflags & X86_EFLAGS_TF))
+	if (vcpu->regs.rflags & X86_EFLAGS_TF)
 		keel_queue_step_trap(vcpu);
+	return true;
+}
+
+static noinline bool vmx_skip_elsewhere(struct keel_vcpu *vcpu, const struct keel_exit *exit)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	bool done;
+
+	vmx_access_begin(vmx);
+	done = vmx_skip_insn(vcpu, exit);
+	vmx_access_end(vmx);
+	return done;
+}
+
+/* Every exit comes through here: what is rare is a tail call, so that nothing is pushed. */
+bool vmx_skip_insn(struct keel_vcpu *vcpu, const struct keel_exit *exit)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	u64 from, rip;
+
+	if (!exit->insn_len)
+		return false;
+	if (unlikely(!vmx_access_ready(vmx)))
+		return vmx_skip_elsewhere(vcpu, exit);
+	from = vcpu->valid & KEEL_CG_RIP ? vcpu->regs.rip : vmx_read(VMX_GUEST_RIP);
+	if (!(vcpu->valid & KEEL_CG_RFLAGS))
+		vcpu->regs.rflags = vmx_read(VMX_GUEST_RFLAGS);
+	vcpu->valid |= KEEL_CG_RIP | KEEL_CG_RFLAGS;
+	vcpu->dirty &= ~(u32)KEEL_CG_RIP;
+	rip = from + exit->insn_len;
+	if (unlikely((rip ^ from) >> 32))
+		rip = vmx_wrap_rip(vcpu, rip);
+	vcpu->regs.rip = rip;
+	vmx_write(VMX_GUEST_RIP, rip);
+	if (unlikely((vmx_shadow(vmx) & SKIP_SHADOW) | (vcpu->regs.rflags & X86_EFLAGS_TF)))
+		return vmx_skip_effects(vcpu, vmx);
+	vmx_access_end(vmx);
 	return true;
 }

@@ -133,13 +133,15 @@ void vmx_state_get(struct keel_vcpu *vcpu, u32 groups)
 		vcpu->regs.gpr[KEEL_RSP] = vmx_read(VMX_GUEST_RSP);
 	if (groups & KEEL_CG_RFLAGS)
 		vcpu->regs.rflags = vmx_read(VMX_GUEST_RFLAGS);
+	if (groups & KEEL_CG_CPL)
+		vcpu->cpl = vmx_read(VMX_GUEST_SS_ATTR) >> KEEL_ATTR_DPL_SHIFT & 3;
 	if (groups & KEEL_CG_SHADOW) {
 		shadow = vmx_shadow(vmx);
 		vcpu->shadow = (shadow & VMX_SHADOW_STI ? KEEL_SHADOW_STI : 0) |
 			       (shadow & VMX_SHADOW_MOV_SS ? KEEL_SHADOW_MOV_SS : 0);
 		vcpu->nmi_masked = shadow & VMX_SHADOW_NMI;
 	}
-	if (groups & ~(KEEL_CG_RIP | KEEL_CG_RSP | KEEL_CG_RFLAGS | KEEL_CG_SHADOW))
+	if (groups & ~(KEEL_CG_RIP | KEEL_CG_RSP | KEEL_CG_RFLAGS | KEEL_CG_SHADOW | KEEL_CG_CPL))
 		vmx_get_groups(vcpu, groups);
 	vmx_access_end(vmx);
 }

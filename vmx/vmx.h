@@ -74,6 +74,7 @@
 #define VMX_GUEST_GDTR_LIMIT		0x4810
 #define VMX_GUEST_IDTR_LIMIT		0x4812
 #define VMX_GUEST_ES_ATTR		0x4814	/* as the selectors */
+#define VMX_GUEST_SS_ATTR		0x4818
 #define VMX_GUEST_SHADOW		0x4824	/* interruptibility state */
 #define VMX_GUEST_ACTIVITY		0x4826
 #define VMX_GUEST_SYSENTER_CS		0x482a
@@ -412,6 +413,16 @@ static __always_inline void vmx_access_begin(struct vmx_vcpu *vmx)
 		vmx_attach(vmx, smp_processor_id());
 }
 
+/* The same, where the caller has another way: false, and preemption is as it was. */
+static __always_inline bool vmx_access_ready(struct vmx_vcpu *vmx)
+{
+	preempt_disable();
+	if (likely(this_cpu_read(vmx_cpus.current_vcpu) == vmx))
+		return true;
+	preempt_enable();
+	return false;
+}
+
 static __always_inline void vmx_access_end(struct vmx_vcpu *vmx)
 {
 	preempt_enable();
@@ -426,8 +437,19 @@ void vmx_inject(struct keel_vcpu *vcpu, const struct keel_event *event);
 void vmx_requeue(struct keel_vcpu *vcpu);
 bool vmx_can_inject(struct keel_vcpu *vcpu, enum keel_event_kind kind);
 void vmx_window(struct keel_vcpu *vcpu, enum keel_event_kind kind, bool open);
-bool vmx_collect_event(struct keel_vcpu *vcpu, u32 reason);
-u32 vmx_shadow(struct vmx_vcpu *vmx);
+/* [entry] the event of @info was cut short: it goes back to the vCPU */
+void vmx_collect_event(struct keel_vcpu *vcpu, u32 info);
+/* [entry] IRET had unmasked NMIs when its own access faulted: they are masked still */
+void vmx_iret_cut(struct vmx_vcpu *vmx);
+/* The interruptibility state, read once an exit. */
+static __always_inline u32 vmx_shadow(struct vmx_vcpu *vmx)
+{
+	if (!vmx->shadow_valid) {
+		vmx->shadow = vmx_read(VMX_GUEST_SHADOW);
+		vmx->shadow_valid = true;
+	}
+	return vmx->shadow;
+}
 void vmx_set_shadow(struct vmx_vcpu *vmx, u32 shadow);
 
 /* timer.c */
