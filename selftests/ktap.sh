@@ -25,10 +25,10 @@ check()
 	"$@" || fail "$message"
 }
 
-# wait_for TENTHS COMMAND...: until it succeeds.
+# wait_for TENTHS COMMAND...: until it succeeds; longer on a slow host.
 wait_for()
 {
-	left=$1
+	left=$(($1 * ${KTAP_SLOW:-1}))
 	shift
 	until "$@"; do
 		left=$((left - 1))

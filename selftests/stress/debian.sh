@@ -16,6 +16,7 @@ boot()
 {
 	name=$1
 	shift
+	: >"$dir/$name.out"
 	(
 		keel run --name "$name" -m 192 --kernel /guest/vmlinuz --initrd /guest/initrd \
 			"$@" </dev/null >"$dir/$name.out" 2>"$dir/$name.err"
@@ -45,7 +46,7 @@ pid_of()
 
 test_boots()
 {
-	boot first --append "console=ttyS0 quiet keel.hold=600"
+	boot first --append "console=ttyS0 quiet keel.data=4 keel.hold=600"
 	well first
 }
 
@@ -64,7 +65,7 @@ test_idles()
 
 test_second_with_two_cpus()
 {
-	boot second -c 2 --append "console=ttyS0 quiet"
+	boot second -c 2 --append "console=ttyS0 quiet keel.data=4"
 	well second
 	check "it does not power off" wait_for 300 test -s "$dir/second.status"
 	check "status $(cat "$dir/second.status")" [ "$(cat "$dir/second.status")" = 0 ]
