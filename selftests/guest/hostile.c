@@ -190,7 +190,11 @@ static void ports(u32 flags, u32 policy, u64 last)
 }
 
 /* Some 140000 exits. */
-TEST_DEADLINE(ports_with_kernel_devices, 180) { ports(VM_IRQCHIP | VM_PIT, KEEL_POLICY_ZERO, 0xffff); }
+TEST_DEADLINE(ports_with_kernel_devices, 180)
+{
+	ports(VM_IRQCHIP | VM_PIT, KEEL_POLICY_ZERO, 0xffff);
+}
+
 TEST(ports_to_the_launcher) { ports(0, KEEL_POLICY_EXIT, 0x3ff); }
 
 /* ---- interrupt controllers ----------------------------------------------------------- */
