@@ -81,7 +81,7 @@ ends()
 	[ -z "$cause" ] || check "$image: no cause \"$cause\" in its last words: $(cat "$dir/err")" \
 		grep -q "\"cause\": *\"$cause\"" "$dir/err"
 	[ -z "$cause" ] || check "$image: no status $want in its last words" \
-		grep -q "\"status\": *$want[^0-9]" "$dir/err"
+		grep -q "\"status\": *${want}[^0-9]" "$dir/err"
 }
 
 running()
