@@ -108,14 +108,17 @@ void into_the_hole(u64 irq)
 
 /* ---- NMIs ----------------------------------------------------------------------------- */
 
-/* At stage 2 the host takes memory away and sends another: the IRET is cut short. */
+/*
+ * At stage 2 the host takes memory away and sends another.  From there nothing but
+ * the stack is touched, so it is the IRET that finds no GDT.
+ */
 static void long_nmi(struct guest_frame *f)
 {
 	note(f);
-	depth++;
+	/* In the handler of the first, on its stack: that one's frame is gone. */
+	GUEST_ASSERT(f->rsp > GUEST_SCRATCH);
 	if (seen.count == 1)
 		GUEST_SYNC(2);
-	depth--;
 }
 
 void nmi_at_iret(void)
