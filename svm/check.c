@@ -68,10 +68,10 @@ static bool svm_nested_cr3(const struct svm_vmcb *b)
 
 static bool svm_event_type(const struct svm_vmcb *b)
 {
-	u32 type = b->control.event_inj & SVM_EV_TYPE_MASK;
+	u32 type = b->control.event_inj & KEEL_WORD_TYPE;
 
-	return (b->control.event_inj & SVM_EV_VALID) && type != SVM_EV_INTR && type != SVM_EV_NMI &&
-	       type != SVM_EV_EXCEPTION && type != SVM_EV_SOFT;
+	return (b->control.event_inj & KEEL_WORD_VALID) && type != KEEL_WORD_INTR && type != KEEL_WORD_NMI &&
+	       type != KEEL_WORD_EXCEPTION && type != KEEL_WORD_SOFT;
 }
 
 /* Not #DE #DB, #BP to #DF, #TS to #PF, #MF to #XF, #CP, #HV #VC #SX */
@@ -82,7 +82,7 @@ static bool svm_event_vector(const struct svm_vmcb *b)
 {
 	u32 event = b->control.event_inj, vector = event & 0xff;
 
-	return (event & SVM_EV_VALID) && (event & SVM_EV_TYPE_MASK) == SVM_EV_EXCEPTION &&
+	return (event & KEEL_WORD_VALID) && (event & KEEL_WORD_TYPE) == KEEL_WORD_EXCEPTION &&
 	       (vector > 31 || (NO_EXCEPTION & BIT(vector)));
 }
 

@@ -11,16 +11,9 @@
 
 void svm_inject(struct keel_vcpu *vcpu, const struct keel_event *event)
 {
-	static const u32 types[] = {
-		[KEEL_EV_IRQ] = SVM_EV_INTR,
-		[KEEL_EV_NMI] = SVM_EV_NMI,
-		[KEEL_EV_EXCEPTION] = SVM_EV_EXCEPTION,
-		[KEEL_EV_SOFT] = SVM_EV_SOFT,
-	};
 	struct svm_control *c = &to_svm(vcpu)->vmcb->control;
 
-	c->event_inj = SVM_EV_VALID | types[event->kind] | event->vector |
-		       (event->has_error ? SVM_EV_HAS_ERROR : 0);
+	c->event_inj = keel_event_word(event);
 	c->event_error = event->error;
 	to_svm(vcpu)->event_inj = c->event_inj;
 	if (event->kind == KEEL_EV_NMI) {
@@ -45,7 +38,7 @@ bool svm_can_inject(struct keel_vcpu *vcpu, enum keel_event_kind kind)
 {
 	const struct svm_vmcb *b = to_svm(vcpu)->vmcb;
 
-	if (b->control.event_inj & SVM_EV_VALID)
+	if (b->control.event_inj & KEEL_WORD_VALID)
 		return false;
 	if (b->control.int_state & SVM_INT_SHADOW)
 		return false;
@@ -136,40 +129,24 @@ bool svm_step_done(struct keel_vcpu *vcpu)
 	return !(s->dr6 & 0xf);
 }
 
-/* An event word of the control block as a neutral event. */
-static void svm_keep_event(struct keel_event *event, u32 info, u32 error)
+/*
+ * INT3 and INTO come back as exceptions, but RIP is still on them: they run
+ * again by themselves.  What we had injected does not.
+ */
+static bool svm_runs_again(const struct svm_vcpu *svm, u32 info)
 {
-	static const u8 kinds[] = {
-		[SVM_EV_INTR >> SVM_EV_TYPE_SHIFT] = KEEL_EV_IRQ,
-		[SVM_EV_NMI >> SVM_EV_TYPE_SHIFT] = KEEL_EV_NMI,
-		[SVM_EV_EXCEPTION >> SVM_EV_TYPE_SHIFT] = KEEL_EV_EXCEPTION,
-		[7] = KEEL_EV_NONE,
-	};
-	u8 vector = info & 0xff;
-	u8 kind = kinds[(info & SVM_EV_TYPE_MASK) >> SVM_EV_TYPE_SHIFT];
+	u32 vector = info & 0xff;
 
-	/* INT n, INT3 and INTO run again by themselves: RIP is still on them. */
-	if (kind == KEEL_EV_EXCEPTION && (vector == 3 || vector == 4))
-		kind = KEEL_EV_NONE;
-	*event = (struct keel_event){
-		.kind = kind,
-		.vector = vector,
-		.has_error = !!(info & SVM_EV_HAS_ERROR),
-		.error = error,
-	};
+	return (info & KEEL_WORD_TYPE) == KEEL_WORD_EXCEPTION && (vector == 3 || vector == 4) &&
+	       svm->event_inj != info;
 }
 
 void svm_requeue(struct keel_vcpu *vcpu)
 {
 	struct svm_control *c = &to_svm(vcpu)->vmcb->control;
 
-	if (c->event_inj & SVM_EV_VALID) {
-		/* Back to where it came from: another event may wait in vcpu->injected. */
-		if (vcpu->injected.kind)
-			svm_keep_event(&vcpu->exception, c->event_inj, c->event_error);
-		else
-			svm_keep_event(&vcpu->injected, c->event_inj, c->event_error);
-	}
+	if (c->event_inj & KEEL_WORD_VALID)
+		keel_event_back(vcpu, c->event_inj, c->event_error);
 	c->event_inj = 0;
 	to_svm(vcpu)->event_inj = 0;
 }
@@ -188,11 +165,11 @@ void svm_collect_event(struct keel_vcpu *vcpu)
 	/* Such a CPU does not see a window that is open when it enters with IF set. */
 	if (static_branch_unlikely(&svm_half_switch) && svm->irq_window)
 		keel_vcpu_request(vcpu, KEEL_REQ_EVENT);
-	c->event_inj = 0;
-	svm->event_inj = 0;
-	if (unlikely(c->exit_int_info & SVM_EV_VALID)) {
-		svm_keep_event(vcpu->injected.kind ? &vcpu->exception : &vcpu->injected,
-			       c->exit_int_info, c->exit_int_error);
+	if (unlikely(c->exit_int_info & KEEL_WORD_VALID) &&
+	    !svm_runs_again(svm, c->exit_int_info)) {
+		keel_event_back(vcpu, c->exit_int_info, c->exit_int_error);
 		vcpu->exception_cr2 = svm->vmcb->save.cr2;
 	}
+	c->event_inj = 0;
+	svm->event_inj = 0;
 }

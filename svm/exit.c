@@ -149,7 +149,7 @@ static void svm_decode(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	exit->vendor_code = code;
 	exit->insn_len = 0;
 	exit->nr_bytes = 0;
-	exit->event_was_in_flight = !!(b->control.exit_int_info & SVM_EV_VALID);
+	exit->event_was_in_flight = !!(b->control.exit_int_info & KEEL_WORD_VALID);
 	if (likely(code <= SVM_X_LAST)) {
 		exit->kind = svm_exits[code].kind;
 		if (svm_exits[code].next_rip && (svm_global.features & SVM_F_NRIPS) &&

@@ -9,6 +9,7 @@
 #include <linux/jump_label.h>
 #include <linux/percpu-defs.h>
 #include <asm/asm.h>
+#include "core/event_word.h"
 #include "core/vcpu.h"
 
 /* ---- intercepts ------------------------------------------------------------ */
@@ -50,7 +51,7 @@
 #define SVM_CR_READ(n)		BIT(n)
 #define SVM_CR_WRITE(n)		BIT(16 + (n))
 
-/* ---- int_ctl, event words, clean bits ------------------------------------------ */
+/* ---- int_ctl, clean bits ------------------------------------------ */
 
 #define SVM_V_TPR_MASK		0x0fU
 #define SVM_V_IRQ		BIT(8)
@@ -63,15 +64,6 @@
 
 #define SVM_INT_SHADOW		BIT(0)		/* int_state */
 #define SVM_NP_ENABLE		BIT(0)		/* nested_ctl */
-
-#define SVM_EV_TYPE_SHIFT	8
-#define SVM_EV_TYPE_MASK	(7U << SVM_EV_TYPE_SHIFT)
-#define SVM_EV_INTR		(0U << SVM_EV_TYPE_SHIFT)
-#define SVM_EV_NMI		(2U << SVM_EV_TYPE_SHIFT)
-#define SVM_EV_EXCEPTION	(3U << SVM_EV_TYPE_SHIFT)
-#define SVM_EV_SOFT		(4U << SVM_EV_TYPE_SHIFT)
-#define SVM_EV_HAS_ERROR	BIT(11)
-#define SVM_EV_VALID		BIT(31)
 
 #define SVM_CLEAN_INTERCEPTS	BIT(0)
 #define SVM_CLEAN_BITMAPS	BIT(1)

@@ -304,12 +304,12 @@ static bool bad_rflags(const struct guest *g)
 
 static bool injects(const struct guest *g, u32 type)
 {
-	return (g->event & VMX_EV_VALID) && (g->event & VMX_EV_TYPE_MASK) == type;
+	return (g->event & KEEL_WORD_VALID) && (g->event & KEEL_WORD_TYPE) == type;
 }
 
 static bool bad_event_flags(const struct guest *g)
 {
-	return injects(g, VMX_EV_INTR) && !(g->rflags & X86_EFLAGS_IF);
+	return injects(g, KEEL_WORD_INTR) && !(g->rflags & X86_EFLAGS_IF);
 }
 
 static bool bad_shadow(const struct guest *g)
@@ -324,8 +324,8 @@ static bool bad_shadow_event(const struct guest *g)
 {
 	const u32 irq = VMX_SHADOW_STI | VMX_SHADOW_MOV_SS;
 
-	return (injects(g, VMX_EV_INTR) && (g->shadow & irq)) ||
-	       (injects(g, VMX_EV_NMI) && (g->shadow & (irq | VMX_SHADOW_NMI)));
+	return (injects(g, KEEL_WORD_INTR) && (g->shadow & irq)) ||
+	       (injects(g, KEEL_WORD_NMI) && (g->shadow & (irq | VMX_SHADOW_NMI)));
 }
 
 static bool bad_activity(const struct guest *g) { return g->activity; }
@@ -406,14 +406,14 @@ static bool bad_tpr_threshold(const struct vmx_vcpu *vmx)
 static bool bad_event(const struct vmx_vcpu *vmx)
 {
 	u32 event = vmx_read(VMX_ENTRY_EVENT);
-	u32 type = event & VMX_EV_TYPE_MASK, vector = event & 0xff;
-	bool error = type == VMX_EV_EXCEPTION && vector < 32 && (KEEL_WITH_ERROR & BIT(vector)) &&
+	u32 type = event & KEEL_WORD_TYPE, vector = event & 0xff;
+	bool error = type == KEEL_WORD_EXCEPTION && vector < 32 && (KEEL_WITH_ERROR & BIT(vector)) &&
 		     (vmx_read(VMX_GUEST_CR0) & X86_CR0_PE);
 
-	if (!(event & VMX_EV_VALID))
+	if (!(event & KEEL_WORD_VALID))
 		return false;
-	return (type == VMX_EV_NMI && vector != 2) || (type == VMX_EV_EXCEPTION && vector > 31) ||
-	       error != !!(event & VMX_EV_HAS_ERROR);
+	return (type == KEEL_WORD_NMI && vector != 2) || (type == KEEL_WORD_EXCEPTION && vector > 31) ||
+	       error != !!(event & KEEL_WORD_HAS_ERROR);
 }
 
 static bool bad_eptp(const struct vmx_vcpu *vmx)

@@ -18,12 +18,6 @@ void vmx_set_shadow(struct vmx_vcpu *vmx, u32 shadow)
 
 void vmx_inject(struct keel_vcpu *vcpu, const struct keel_event *event)
 {
-	static const u32 types[] = {
-		[KEEL_EV_IRQ] = VMX_EV_INTR,
-		[KEEL_EV_NMI] = VMX_EV_NMI,
-		[KEEL_EV_EXCEPTION] = VMX_EV_EXCEPTION,
-		[KEEL_EV_SOFT] = VMX_EV_SOFT_INT,
-	};
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	u32 shadow = vmx_shadow(vmx) & ~(VMX_SHADOW_STI | VMX_SHADOW_MOV_SS);
 
@@ -35,8 +29,7 @@ void vmx_inject(struct keel_vcpu *vcpu, const struct keel_event *event)
 	vmx_set_shadow(vmx, event->kind == KEEL_EV_NMI ? shadow & ~VMX_SHADOW_NMI : shadow);
 	if (event->kind == KEEL_EV_SOFT)
 		vmx_write(VMX_ENTRY_INSN_LEN, event->insn_len);
-	vmx->event_info = VMX_EV_VALID | types[event->kind] | event->vector |
-			  (event->has_error ? VMX_EV_HAS_ERROR : 0);
+	vmx->event_info = keel_event_word(event);
 	vmx->event_error = event->error;
 	vmx->event = true;
 	if (event->has_error)
@@ -82,34 +75,13 @@ void vmx_window(struct keel_vcpu *vcpu, enum keel_event_kind kind, bool open)
 	vmx_set_windows(vmx);
 }
 
-/* An event word as a neutral event. */
-static void vmx_keep_event(struct keel_event *event, u32 info, u32 error)
-{
-	static const u8 kinds[] = {
-		[VMX_EV_INTR >> VMX_EV_TYPE_SHIFT] = KEEL_EV_IRQ,
-		[VMX_EV_NMI >> VMX_EV_TYPE_SHIFT] = KEEL_EV_NMI,
-		[VMX_EV_EXCEPTION >> VMX_EV_TYPE_SHIFT] = KEEL_EV_EXCEPTION,
-		/* The others are instructions, which run again by themselves. */
-		[7] = KEEL_EV_NONE,
-	};
-
-	*event = (struct keel_event){
-		.kind = kinds[(info & VMX_EV_TYPE_MASK) >> VMX_EV_TYPE_SHIFT],
-		.vector = info & 0xff,
-		.has_error = !!(info & VMX_EV_HAS_ERROR),
-		.error = error,
-	};
-}
-
 void vmx_requeue(struct keel_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
 	if (!vmx->event)
 		return;
-	/* Back to where it came from: another event may wait in vcpu->injected. */
-	vmx_keep_event(vcpu->injected.kind ? &vcpu->exception : &vcpu->injected, vmx->event_info,
-		       vmx->event_error);
+	keel_event_back(vcpu, vmx->event_info, vmx->event_error);
 	vmx->event = false;
 	vmx_write(VMX_ENTRY_EVENT, 0);
 }
@@ -118,11 +90,11 @@ void vmx_collect_event(struct keel_vcpu *vcpu, u32 info)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
-	vmx_keep_event(vcpu->injected.kind ? &vcpu->exception : &vcpu->injected, info,
-		       info & VMX_EV_HAS_ERROR ? vmx_read(VMX_IDT_EVENT_ERROR) : 0);
+	keel_event_back(vcpu, info,
+			info & KEEL_WORD_HAS_ERROR ? vmx_read(VMX_IDT_EVENT_ERROR) : 0);
 	vcpu->exception_cr2 = vcpu->sregs.cr2;
 	/* It will be delivered again, which wants NMIs unmasked. */
-	if ((info & VMX_EV_TYPE_MASK) == VMX_EV_NMI)
+	if ((info & KEEL_WORD_TYPE) == KEEL_WORD_NMI)
 		vmx_set_shadow(vmx, vmx_shadow(vmx) & ~(u32)VMX_SHADOW_NMI);
 }
 

@@ -37,7 +37,7 @@ static void vmx_debug_trap(struct keel_vcpu *vcpu, u32 info)
 	u64 cause = vmx_read(VMX_EXIT_QUALIFICATION) & DR6_TRAPS;
 
 	/* INT1 is a trap, but it exits with RIP on it. */
-	if (unlikely((info & VMX_EV_TYPE_MASK) == VMX_EV_PRIVILEGED)) {
+	if (unlikely((info & KEEL_WORD_TYPE) == VMX_EV_PRIVILEGED)) {
 		keel_need(vcpu, KEEL_CG_RIP);
 		vcpu->regs.rip += vmx_read(VMX_EXIT_INSN_LEN);
 		keel_touch(vcpu, KEEL_CG_RIP);
@@ -54,15 +54,15 @@ static void vmx_decode_exception(struct keel_vcpu *vcpu, struct keel_exit *exit)
 {
 	u32 info = vmx_read(VMX_EXIT_EVENT);
 
-	if ((info & VMX_EV_TYPE_MASK) == VMX_EV_NMI) {
+	if ((info & KEEL_WORD_TYPE) == KEEL_WORD_NMI) {
 		/* NMIs are blocked until this handler's IRET; it must come first. */
 		asm volatile("int $2");
 		exit->kind = KEEL_X_INTR;
 		return;
 	}
 	exit->exception.vector = info & 0xff;
-	exit->exception.has_error = !!(info & VMX_EV_HAS_ERROR);
-	exit->exception.error = info & VMX_EV_HAS_ERROR ? vmx_read(VMX_EXIT_EVENT_ERROR) : 0;
+	exit->exception.has_error = !!(info & KEEL_WORD_HAS_ERROR);
+	exit->exception.error = info & KEEL_WORD_HAS_ERROR ? vmx_read(VMX_EXIT_EVENT_ERROR) : 0;
 	if ((info & VMX_EV_NMI_UNBLOCKED) && exit->exception.vector != VEC_DF &&
 	    !exit->event_was_in_flight)
 		vmx_iret_cut(to_vmx(vcpu));
@@ -299,7 +299,7 @@ void vmx_enter(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	vmx->event = false;
 	info = vmx_read(VMX_IDT_EVENT);
 	exit->event_was_in_flight = info >> 31;
-	if (unlikely(info & VMX_EV_VALID))
+	if (unlikely(info & KEEL_WORD_VALID))
 		vmx_collect_event(vcpu, info);
 	if (unlikely(vmx->pml_on))
 		vmx_pml_drain(vcpu);

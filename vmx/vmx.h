@@ -9,6 +9,7 @@
 
 #include <linux/percpu-defs.h>
 #include <asm/asm.h>
+#include "core/event_word.h"
 #include "core/vcpu.h"
 #include "vmx/msrlist.h"
 
@@ -175,17 +176,9 @@
 
 /* ---- event words, shadow --------------------------------------------------------- */
 
-#define VMX_EV_TYPE_SHIFT		8
-#define VMX_EV_TYPE_MASK		(7U << VMX_EV_TYPE_SHIFT)
-#define VMX_EV_INTR			(0U << VMX_EV_TYPE_SHIFT)
-#define VMX_EV_NMI			(2U << VMX_EV_TYPE_SHIFT)
-#define VMX_EV_EXCEPTION		(3U << VMX_EV_TYPE_SHIFT)
-#define VMX_EV_SOFT_INT			(4U << VMX_EV_TYPE_SHIFT)
-#define VMX_EV_PRIVILEGED		(5U << VMX_EV_TYPE_SHIFT)	/* INT1 */
-#define VMX_EV_SOFT_EXCEPTION		(6U << VMX_EV_TYPE_SHIFT)
-#define VMX_EV_HAS_ERROR		BIT(11)
+#define VMX_EV_PRIVILEGED		(5U << KEEL_WORD_TYPE_SHIFT)	/* INT1 */
+#define VMX_EV_SOFT_EXCEPTION		(6U << KEEL_WORD_TYPE_SHIFT)
 #define VMX_EV_NMI_UNBLOCKED		BIT(12)	/* of an exit: IRET had begun */
-#define VMX_EV_VALID			BIT(31)
 
 #define VMX_SHADOW_STI			BIT(0)
 #define VMX_SHADOW_MOV_SS		BIT(1)
