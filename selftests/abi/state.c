@@ -434,6 +434,7 @@ TEST(a_vm_with_a_running_vcpu)
 	vm->ram[0x1000] = 0xeb;
 	vm->ram[0x1001] = 0xfe;
 	guest_real(v, 0x1000, 0);
+	guest_spins(v);
 	vcpu_spawn(v);
 	REQUIRE(WAIT_FOR(5000, state_get(v->fd, KEEL_REC_REGS, &regs, sizeof(regs)) == -EBUSY));
 	sleep_ms(20);

@@ -501,8 +501,10 @@ static void migrate(unsigned int nr_cpus, bool churn, bool huge)
 
 	if (huge && !huge_pages())
 		ktap_skip("no huge pages in this kernel");
-	for (i = 0; i < nr_cpus; i++)
+	for (i = 0; i < nr_cpus; i++) {
 		GUEST_START(i ? vcpu_new(vm, i) : &vm->vcpu[0], scribble, AREA, PAGES, i + 1ULL);
+		guest_spins(&vm->vcpu[i]);
+	}
 	for (i = 0; i < nr_cpus; i++)
 		REQUIRE_EQ(pthread_create(&cpu[i], NULL, guest_main, &vm->vcpu[i]), 0);
 	REQUIRE(WAIT_FOR(10000, *rounds > 10000));
@@ -561,6 +563,7 @@ TEST_DEADLINE(the_slot_goes_while_it_is_read, 120)
 	u64 seen;
 
 	GUEST_START(&vm->vcpu[0], scribble, AREA, PAGES, 9ULL);
+	guest_spins(&vm->vcpu[0]);
 	REQUIRE_EQ(pthread_create(&cpu, NULL, guest_main, &vm->vcpu[0]), 0);
 	REQUIRE_EQ(pthread_create(&reader, NULL, reader_main, vm), 0);
 	for (i = 0; i < 60; i++) {

@@ -284,6 +284,13 @@ static void fill_random(void *p, u64 len)
 		*b++ = rand() >> 7;
 }
 
+/* With interrupts off or a single step on, it would take such a host along. */
+static void need_any_guest_back(void)
+{
+	if (host_is_bochs_svm())
+		ktap_skip("this host dies of guests with TF set, and of those that spin with IF clear");
+}
+
 TEST(random_code)
 {
 	struct vm *vm = vm_new(VM_IRQCHIP | VM_PIT);
@@ -294,6 +301,7 @@ TEST(random_code)
 	u32 reason;
 
 	memcpy(image, vm->ram, GUEST_SCRATCH);
+	need_any_guest_back();
 	look_after_neighbour();
 	srand(1);
 	kick_ms = 20;
@@ -320,6 +328,7 @@ TEST(random_mmio_code)
 	u8 *code = vm->ram + GUEST_SCRATCH;
 	unsigned int i;
 
+	need_any_guest_back();
 	look_after_neighbour();
 	srand(2);
 	kick_ms = 20;
@@ -349,6 +358,7 @@ TEST(random_state)
 	int ret;
 
 	REQUIRE(state_get(v->fd, KEEL_REC_SREGS, &good, sizeof(good)) > 0);
+	need_any_guest_back();
 	look_after_neighbour();
 	srand(3);
 	kick_ms = 20;

@@ -124,7 +124,9 @@ static void *burn_on_cpu_0(void *arg)
 	CPU_ZERO(&one);
 	CPU_SET(0, &one);
 	sched_setaffinity(0, sizeof(one), &one);
-	GUEST_CALL(b->v, burn, (u64)GUEST_SCRATCH);
+	GUEST_START(b->v, burn, (u64)GUEST_SCRATCH);
+	guest_spins(b->v);
+	guest_done(b->v);
 	return NULL;
 }
 

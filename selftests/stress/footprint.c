@@ -200,6 +200,7 @@ TEST(a_paused_guest_costs_nothing)
 
 	memcpy(vm->ram + 0x1000, "\xeb\xfe", 2);
 	guest_real(v, 0x1000, 0);
+	guest_spins(v);
 	pthread_create(&thread, NULL, run, v);
 	sleep_ms(50);
 	REQUIRE_EQ(kcall_sized(vm->fd, KEEL_PAUSE, &p), 0);

@@ -41,6 +41,7 @@ static void start(struct counter *c)
 	/* 1: incl 0x100; jmp 1b */
 	memcpy(c->vm->ram + 0x1000, "\x66\xff\x06\x00\x01\xeb\xf9", 7);
 	guest_real(v, 0x1000, 0);
+	guest_spins(v);
 	c->count = (u32 *)(c->vm->ram + 0x1100);
 	pthread_create(&c->thread, NULL, run_counter, c);
 }

@@ -114,6 +114,7 @@ TEST(right_after_a_kill)
 
 			memcpy(vm->ram + 0x1000, "\xeb\xfe", 2);
 			guest_real(v, 0x1000, 0);
+			guest_spins(v);
 			if (write(to[1], "x", 1) == 1)
 				vcpu_enter(v);
 			_exit(0);

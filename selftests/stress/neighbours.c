@@ -65,6 +65,7 @@ static void spin_for_ever(void)
 	struct vcpu *v = vcpu_new(vm, 0);
 
 	GUEST_START(v, spin);
+	guest_spins(v);
 	*deeds = MANY;
 	for (;;)
 		vcpu_enter(v);
