@@ -4,6 +4,7 @@
  * It must not know which hypervisor it is on, nor what becomes of the samples.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -221,23 +222,37 @@ static u32 run_hlt_timer(const struct op *op, u32 n, u32 *out)
 struct other {
 	struct machine *m;
 	u32 cpu;
+	bool pinned;
 	pthread_t thread;
 	sem_t ready;
 };
+
+/* Where a test wants two CPUs, vCPU and CPU have the same number. */
+static void pin(u32 cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		die("CPU %u: not allowed", cpu);
+}
 
 static void *other_main(void *arg)
 {
 	struct other *o = arg;
 
+	if (o->pinned)
+		pin(o->cpu);
 	hv_thread(&o->m->cpu[o->cpu]);
 	sem_post(&o->ready);
 	machine_run(o->m, o->cpu);
 	return NULL;
 }
 
-static void other_start(struct other *o, struct machine *m, u32 cpu)
+static void other_start(struct other *o, struct machine *m, u32 cpu, bool pinned)
 {
-	*o = (struct other){ .m = m, .cpu = cpu };
+	*o = (struct other){ .m = m, .cpu = cpu, .pinned = pinned };
 	sem_init(&o->ready, 0, 0);
 	if (pthread_create(&o->thread, NULL, other_main, o))
 		die("no thread");
@@ -268,7 +283,9 @@ static u32 run_ping(const struct op *op, u32 n, u32 *out)
 	init_apic(&m, 0, X2APIC);
 	init_apic(&m, 1, X2APIC);
 	machine_start(&m, 1, p->pong, 0, 0, 0, 0);
-	other_start(&o, &m, 1);
+	if (p->host_cpus > 1)
+		pin(0);
+	other_start(&o, &m, 1, p->host_cpus > 1);
 	machine_call(&m, 0, p->ping, n + 1, 0, 0, 0);
 	deltas(&m, n, out);
 	other_end(&o);
