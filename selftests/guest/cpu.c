@@ -4,6 +4,7 @@
  * others: time, vector registers, debug registers, MSRs.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <pthread.h>
 #include <asm/ldt.h>
 #include <sched.h>
@@ -217,6 +218,12 @@ TEST(code_breakpoint)
 	staged(G(code_breakpoint), 0, 0, 0);
 }
 
+/* An IRET to here, after any interrupt, makes 0 of a null selector. */
+static bool kept(u16 selector, u16 now)
+{
+	return now == selector || (selector < 4 && !now);
+}
+
 /* The launcher's own segments, which an exit replaces: also those that no ABI uses. */
 TEST(the_launchers_segments_stay)
 {
@@ -237,16 +244,21 @@ TEST(the_launchers_segments_stay)
 		vcpu_enter(v);
 		asm volatile("movw %%ds, %0\n\tmovw %%es, %1\n\tmovw %%gs, %2"
 			     : "=r"(ds), "=r"(es), "=r"(gs));
-		CHECK(ds == selectors[i] && es == ds && gs == ds, "%#x: ds %#x es %#x gs %#x",
-		      selectors[i], ds, es, gs);
+		CHECK(kept(selectors[i], ds) && kept(selectors[i], es) && kept(selectors[i], gs),
+		      "%#x: ds %#x es %#x gs %#x", selectors[i], ds, es, gs);
 	}
-	REQUIRE_EQ(syscall(SYS_modify_ldt, 1, &ldt, sizeof(ldt)), 0);
+	if (syscall(SYS_modify_ldt, 1, &ldt, sizeof(ldt))) {
+		/* A kernel may be built without. */
+		REQUIRE_EQ(errno, ENOSYS);
+		goto out;
+	}
 	asm volatile("movw %w0, %%ds" : : "r"(1 << 3 | 7));
 	vcpu_enter(v);
 	asm volatile("movw %%ds, %0" : "=r"(ldt_ds));
 	CHECK_EQ(ldt_ds, 1 << 3 | 7);
 	/* Its descriptor is there too. */
 	asm volatile("movw %w0, %%es" : : "r"(1 << 3 | 7));
+out:
 	asm volatile("movw %w0, %%ds\n\tmovw %w0, %%es\n\tmovw %w0, %%gs" : : "r"(0));
 	vm_free(vm);
 }
