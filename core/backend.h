@@ -127,6 +127,19 @@ struct keel_event {
 #define KEEL_CG_CPL		BIT(11)	/* vcpu->cpl: get only, what CS and SS say of it */
 #define KEEL_CG_ALL		(BIT(10) - 1)
 
+/*
+ * Exceptions that always exit.  #MC is the host's.  #DB and #AC must exit because a guest can make their
+ * delivery raise them again for ever, which no interrupt would end.
+ */
+#define KEEL_HOST_EXCEPTIONS	((u32)(BIT(1) | BIT(17) | BIT(18)))
+
+/*
+ * MSRs that a guest reads and writes without an exit: the world switch moves
+ * them, or load and put do.
+ */
+#define KEEL_NR_GUEST_MSRS	10
+extern const u32 keel_guest_msrs[KEEL_NR_GUEST_MSRS];
+
 /* Text of a capability audit, a line a finding. */
 struct keel_report {
 	char *buf;
@@ -164,8 +177,7 @@ struct keel_backend_ops {
 	void (*cpu_off)(void);		/* [cpu] only what cpu_on() set */
 	void (*cpu_emergency_off)(void);/* [cpu] NMI-safe */
 
-	int (*vm_init)(struct keel_vm *vm);		/* [task] */
-	void (*vm_fini)(struct keel_vm *vm);		/* [task] */
+	int (*vm_init)(struct keel_vm *vm);		/* [task] stage 2, with s2_init() */
 	int (*vcpu_init)(struct keel_vcpu *vcpu);	/* [task] */
 	void (*vcpu_fini)(struct keel_vcpu *vcpu);	/* [task] */
 	/* [task or vcpu] control block to its power-on form; the register cache

@@ -106,7 +106,7 @@ static void vm_destroy(struct keel_vm *vm)
 	keel_event_fini(vm);
 	if (vm->irqchip && !vm->paused)
 		irqchip_pause(vm);
-	keel_backend->vm_fini(vm);
+	s2_fini(vm);
 	keel_for_each_vcpu(i, vcpu, vm) {
 		vm->vcpus[i] = NULL;
 		keel_vcpu_destroy(vcpu);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * One virtual machine: what its vCPUs share.  It must not know a vendor's
- * control block (vm->arch is the back end's own).
+ * control block.
  */
 #ifndef KEEL_CORE_VM_H
 #define KEEL_CORE_VM_H
@@ -63,7 +63,6 @@ struct keel_vm {
 	u64 pause_tsc;			/* host TSC at PAUSE; @lock */
 	wait_queue_head_t pause_wait;	/* vCPUs parked or idle; resume */
 
-	void *arch;			/* the back end's, vm_init() to vm_fini() */
 };
 
 /* [task] KEEL_CREATE_VM: new VM fd or -errno */

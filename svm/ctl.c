@@ -23,12 +23,6 @@ static const u32 svm_misc2 =
 	SVM_I2_CLGI | SVM_I2_SKINIT | SVM_I2_WBINVD | SVM_I2_MONITOR | SVM_I2_MWAIT |
 	SVM_I2_MWAIT_ARMED | SVM_I2_XSETBV | SVM_I2_RDPRU;
 
-/*
- * #MC is the host's.  #DB and #AC must exit because a guest can make their
- * delivery raise them again for ever, which no interrupt would end.
- */
-static const u32 svm_exceptions = BIT(1) | BIT(17) | BIT(18);
-
 void svm_control_reset(struct keel_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
@@ -38,7 +32,7 @@ void svm_control_reset(struct keel_vcpu *vcpu)
 	/* With nested paging the guest owns CR0 and CR3; CR4 bits are limited by CPUID. */
 	c->intercept_cr = SVM_CR_WRITE(4);
 	c->intercept_dr = ~0U;
-	c->intercept_exception = svm_exceptions;
+	c->intercept_exception = KEEL_HOST_EXCEPTIONS;
 	c->intercept_misc1 = svm_misc1;
 	c->intercept_misc2 = svm_misc2;
 	if (svm_global.features & SVM_F_PAUSE_FILTER) {
@@ -74,7 +68,7 @@ void svm_intercept_exception(struct svm_vcpu *svm, u8 vector, bool on)
 {
 	u32 *word = &svm->vmcb->control.intercept_exception;
 
-	*word = on ? *word | BIT(vector) : (*word & ~BIT(vector)) | svm_exceptions;
+	*word = on ? *word | BIT(vector) : (*word & ~BIT(vector)) | KEEL_HOST_EXCEPTIONS;
 	svm_unclean(svm, SVM_CLEAN_INTERCEPTS);
 }
 

@@ -6,18 +6,10 @@
  */
 #include <linux/gfp.h>
 #include <linux/mm.h>
-#include <asm/msr-index.h>
 #include "core/stats.h"
 #include "svm/svm.h"
 
 #define SVM_MSRPM_ORDER		1	/* 8 KiB, two bits an MSR */
-
-/* All of these live in the VMCB's save area and are swapped by VMRUN, VMLOAD and VMSAVE. */
-static const u32 svm_guest_msrs[] = {
-	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK,
-	MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
-	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
-};
 
 /* First MSR of each 8192-MSR range, in the order of the map's 2 KiB pieces. */
 static const u32 svm_msrpm_ranges[] = { 0, 0xc0000000U, 0xc0010000U };
@@ -45,7 +37,7 @@ struct page *svm_msrpm_alloc(void)
 		return NULL;
 	keel_account(PAGE_SIZE << SVM_MSRPM_ORDER);
 	memset(page_address(page), 0xff, PAGE_SIZE << SVM_MSRPM_ORDER);
-	for (i = 0; i < ARRAY_SIZE(svm_guest_msrs); i++)
-		svm_msrpm_clear(page_address(page), svm_guest_msrs[i]);
+	for (i = 0; i < KEEL_NR_GUEST_MSRS; i++)
+		svm_msrpm_clear(page_address(page), keel_guest_msrs[i]);
 	return page;
 }

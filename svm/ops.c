@@ -22,11 +22,6 @@ static int svm_vm_init(struct keel_vm *vm)
 	return s2_init(vm, &npt_format, svm_global.stage2_levels, max_leaf);
 }
 
-static void svm_vm_fini(struct keel_vm *vm)
-{
-	s2_fini(vm);
-}
-
 static void svm_vcpu_fini(struct keel_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
@@ -100,7 +95,6 @@ const struct keel_backend_ops svm_ops = {
 	.cpu_off = svm_cpu_off,
 	.cpu_emergency_off = svm_cpu_emergency_off,
 	.vm_init = svm_vm_init,
-	.vm_fini = svm_vm_fini,
 	.vcpu_init = svm_vcpu_init,
 	.vcpu_fini = svm_vcpu_fini,
 	.vcpu_reset = svm_vcpu_reset,

@@ -14,12 +14,6 @@
 #define VMX_PLE_GAP_CYCLES	128	/* between two PAUSEs of one loop */
 #define VMX_PLE_WINDOW_CYCLES	4096	/* in one loop before an exit */
 
-/*
- * #MC is the host's.  #DB and #AC must exit because a guest can make their
- * delivery raise them again for ever, which no interrupt would end.
- */
-static const u32 vmx_exceptions = BIT(1) | BIT(17) | BIT(18);
-
 void vmx_set_proc(struct vmx_vcpu *vmx, u32 bits, bool on)
 {
 	u32 proc = on ? vmx->proc | bits : vmx->proc & ~bits;
@@ -72,7 +66,7 @@ static void vmx_write_controls(struct keel_vcpu *vcpu)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
 	vmx->proc = vmx_global.proc;
-	vmx->exceptions = vmx_exceptions;
+	vmx->exceptions = KEEL_HOST_EXCEPTIONS;
 	vmx_write(VMX_PIN_CONTROLS, vmx_global.pin);
 	vmx_write(VMX_PROC_CONTROLS, vmx->proc);
 	vmx_pml_reset(vcpu);

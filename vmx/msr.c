@@ -15,13 +15,6 @@
 #include "core/stats.h"
 #include "vmx/vmx.h"
 
-/* The VMCS moves these, or load and put do. */
-static const u32 vmx_guest_msrs[] = {
-	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK,
-	MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
-	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
-};
-
 #define VMX_BITMAP_HIGH		1024	/* read bits of c0000000-c0001fff; low ones come first */
 #define VMX_BITMAP_WRITE	2048	/* the write half */
 
@@ -36,8 +29,8 @@ struct page *vmx_msr_bitmap_alloc(void)
 	keel_account(PAGE_SIZE);
 	map = page_address(page);
 	memset(map, 0xff, PAGE_SIZE);
-	for (i = 0; i < ARRAY_SIZE(vmx_guest_msrs); i++) {
-		u32 msr = vmx_guest_msrs[i];
+	for (i = 0; i < KEEL_NR_GUEST_MSRS; i++) {
+		u32 msr = keel_guest_msrs[i];
 		u32 at = (msr & 0x1fff) / 8 + (msr & 0xc0000000U ? VMX_BITMAP_HIGH : 0);
 
 		map[at] &= ~BIT(msr & 7);

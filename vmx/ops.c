@@ -18,11 +18,6 @@ static int vmx_vm_init(struct keel_vm *vm)
 	return s2_init(vm, ad ? &ept_format : &ept_format_no_ad, 4, max_leaf);
 }
 
-static void vmx_vm_fini(struct keel_vm *vm)
-{
-	s2_fini(vm);
-}
-
 static void vmx_free_page(void *page)
 {
 	if (!page)
@@ -118,7 +113,6 @@ const struct keel_backend_ops vmx_ops = {
 	.cpu_off = vmx_cpu_off,
 	.cpu_emergency_off = vmx_cpu_emergency_off,
 	.vm_init = vmx_vm_init,
-	.vm_fini = vmx_vm_fini,
 	.vcpu_init = vmx_vcpu_init,
 	.vcpu_fini = vmx_vcpu_fini,
 	.vcpu_reset = vmx_vcpu_reset,
