@@ -73,7 +73,7 @@ bool s2_collect(const struct s2_tables *t, struct s2_collect *c, unsigned int bu
 			/* As a whole: what is taken must not be written unseen. */
 			while (!s2_relog(t, &first, last, UINT_MAX, relog))
 				;
-			budget -= budget ? 1 : 0;
+			budget -= min(budget, to - from);
 		}
 	}
 	return true;

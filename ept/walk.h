@@ -162,8 +162,8 @@ struct s2_collect {
 
 /*
  * Write side.  Moves bits from @c->log to @c->out, and each page's next write is
- * seen again, as by s2_relog().  Stops after about @budget words or runs of pages:
- * false, go on later.  A bit that is set meanwhile goes now or next time.
+ * seen again, as by s2_relog().  Stops after about @budget words and pages: false,
+ * go on later.  A bit that is set meanwhile goes now or next time.
  */
 bool s2_collect(const struct s2_tables *t, struct s2_collect *c, unsigned int budget,
 		struct s2_relog *relog);
