@@ -7,6 +7,8 @@
 
 #define PAGE	4096
 
+volatile u64 stop, rounds;
+
 /* One word in each page of the list that the host has put at GUEST_SCRATCH. */
 void touch(u64 nr, u64 value)
 {
@@ -93,7 +95,17 @@ void view_ins(u64 page)
 	rep_ins(VIEW + page * PAGE, 8);
 }
 
-volatile u64 stop, rounds;
+/* Many times to each page in turn, and never again to it: its last write counts. */
+void sweep(u64 gpa, u64 end, u64 times)
+{
+	u64 i;
+
+	for (; gpa < end; gpa += PAGE) {
+		for (i = 1; i <= times; i++)
+			*(volatile u64 *)(gpa + i % 512 * 8) = gpa + i;
+		rounds++;
+	}
+}
 
 /* Writes all over the area, most often to a few pages, until it is told to stop. */
 void scribble(u64 gpa, u64 pages, u64 seed)

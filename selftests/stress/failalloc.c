@@ -105,7 +105,7 @@ static int irqchip(struct scene *s)
 	return kcall_sized(s->vm->fd, KEEL_IRQCHIP, &arg);
 }
 
-static int mem_commit(struct scene *s)
+static int mem_commit_flags(struct scene *s, u32 flags)
 {
 	struct keel_mem_commit arg = { .ops = (unsigned long)ops, .nr = ARRAY_SIZE(ops) };
 	u32 i;
@@ -113,9 +113,30 @@ static int mem_commit(struct scene *s)
 	for (i = 0; i < ARRAY_SIZE(ops); i++)
 		ops[i] = (struct keel_mem_op) {
 			.op = KEEL_MEM_MAP, .gpa = 0x20000000 + i * 4 * PAGE, .len = PAGE,
-			.hva = (unsigned long)s->mem,
+			.hva = (unsigned long)s->mem, .flags = flags,
 		};
 	return kcall_sized(s->vm->fd, KEEL_MEM_COMMIT, &arg);
+}
+
+static int mem_commit(struct scene *s)
+{
+	return mem_commit_flags(s, 0);
+}
+
+static int mem_commit_logged(struct scene *s)
+{
+	return mem_commit_flags(s, KEEL_MEM_LOG_DIRTY);
+}
+
+static int dirty_get(struct scene *s)
+{
+	static u64 bitmap[1024];
+	struct keel_dirty_get arg = {
+		.len = s->vm->ram_size, .bitmap = (unsigned long)bitmap,
+		.bitmap_size = sizeof(bitmap),
+	};
+
+	return kcall_sized(s->vm->fd, KEEL_DIRTY_GET, &arg);
 }
 
 static int set_routes(struct scene *s)
@@ -245,6 +266,8 @@ static const struct call {
 	{ "CREATE_VCPU with irqchip", create_vcpu, NEW_FD | CHIP },
 	{ "IRQCHIP", irqchip, BARE },
 	{ "MEM_COMMIT", mem_commit },
+	{ "MEM_COMMIT of logged slots", mem_commit_logged, CHIP },
+	{ "DIRTY_GET", dirty_get, CHIP },
 	{ "ROUTES", set_routes, CHIP },
 	{ "IRQFD", irqfd, CHIP },
 	{ "IRQFD with resample", irqfd_resample, CHIP },
@@ -271,6 +294,9 @@ static void scene_new(struct scene *s, const struct call *c)
 		s->records = pages(65536);
 		REQUIRE_EQ(state_of(s->v->fd, KEEL_STATE_GET, s->records, &s->used), 0);
 	}
+	if (c->fn == dirty_get)
+		REQUIRE_EQ(vm_mem(s->vm, KEEL_MEM_PROTECT, KEEL_MEM_LOG_DIRTY, 0,
+				  s->vm->ram_size, NULL), 0);
 	s->mem = pages(PAGE);
 	s->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 }
