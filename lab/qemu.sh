@@ -19,7 +19,7 @@ emulator_check()
 	[ -z "$debugger" ] || die "--debugger is for Bochs"
 	[ -z "$icount" ] || [ "$smp" -eq 1 ] || die "--icount is for one CPU"
 	: "${mem:=1024}"
-	cmdline+=" nmi_watchdog=0 watchdog_thresh=30"
+	cmdline+=" nmi_watchdog=0 watchdog_thresh=$((slow > 1 ? 60 : 30))"
 	# REP STOSB would count once a byte.
 	[ -z "$icount" ] || cmdline+=" nokaslr clearcpuid=rdrand,rdseed,erms"
 	with_guest=1
