@@ -13,6 +13,9 @@
 #include <linux/keel.h>
 #include <sys/syscall.h>
 
+/* Spelled as tools/keel/util.h does. */
+#define attribute(a)	__attribute__((a))
+
 typedef __u8 u8;
 typedef __u16 u16;
 typedef __u32 u32;
@@ -49,7 +52,7 @@ struct hv_vcpu {
 	volatile int tid;
 };
 
-extern const char hv_name[];
+extern const char * const hv_name;
 
 void hv_open(void);
 u32 hv_tsc_khz(struct hv_vcpu *v);
@@ -122,6 +125,7 @@ static inline u64 rdtsc(void)
 	return lo | (u64)hi << 32;
 }
 
-void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+attribute(noreturn) attribute(format(printf, 1, 2))
+void die(const char *fmt, ...);
 
 #endif /* KEEL_BENCH_HV_H */

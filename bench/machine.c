@@ -212,7 +212,8 @@ void machine_start(struct machine *m, u32 cpu, const char *fn, u32 n, u64 r8, u6
 	hv_regs_set(&m->cpu[cpu], &regs);
 }
 
-static void __attribute__((noreturn)) went_wrong(struct hv_vcpu *v)
+attribute(noreturn)
+static void went_wrong(struct hv_vcpu *v)
 {
 	struct keel_regs regs;
 	char text[128];

@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include "hv.h"
 
-const char hv_name[] = "keel";
+const char * const hv_name = "keel";
 const bool hv_has_pause = true;
 
 static int dev = -1;
@@ -192,7 +192,8 @@ void hv_describe(struct hv_vcpu *v, char *text, size_t size)
 	if (run->exit_reason == KEEL_EXIT_ENTRY_FAIL)
 		snprintf(text, size, "entry failed: %.56s", run->entry.name);
 	if (run->exit_reason == KEEL_EXIT_EMUL_FAIL)
-		snprintf(text, size, "emulation failed: why %u code %#x gpa %#llx bytes %02x %02x %02x",
+		snprintf(text, size,
+			 "emulation failed: why %u code %#x gpa %#llx bytes %02x %02x %02x",
 			 run->emul.why, run->emul.vendor_code, run->emul.gpa, run->emul.bytes[0],
 			 run->emul.bytes[1], run->emul.bytes[2]);
 }
@@ -290,7 +291,8 @@ void hv_stats(struct hv_vm *vm, struct hv_vcpu *v, void (*line)(const char *name
 		die("statistics: %s", strerror(errno));
 	close(fd);
 	desc = (void *)((char *)buf + head->head_size);
-	value = (void *)((char *)desc + head->desc_size * (head->nr_vm_descs + head->nr_vcpu_descs));
+	value = (void *)((char *)desc +
+			 head->desc_size * (head->nr_vm_descs + head->nr_vcpu_descs));
 	desc += head->nr_vm_descs;
 	value += head->nr_vm_descs;
 	for (i = 0; i < head->nr_vcpu_descs; i++)

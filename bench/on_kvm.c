@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include "hv.h"
 
-const char hv_name[] = "kvm";
+const char * const hv_name = "kvm";
 const bool hv_has_pause;
 
 static int dev = -1;

@@ -18,7 +18,6 @@
 #define MIB		(1ULL << 20)
 #define GIB		(1ULL << 30)
 
-#define FN(name)	({ extern const char name[]; name; })
 #define DECLARE(name)	extern const char name[]
 
 DECLARE(g_empty); DECLARE(g_cpuid); DECLARE(g_wbinvd); DECLARE(g_rdmsr); DECLARE(g_wrmsr);
@@ -129,7 +128,7 @@ static u32 run_loop(const struct op *op, u32 n, u32 *out)
 	return n;
 }
 
-#define LOOP(...)	run_loop, &(const struct loop){ __VA_ARGS__ }
+#define LOOP(...)	(&(const struct loop){ __VA_ARGS__ })
 
 /* ---- first touch ------------------------------------------------------------ */
 
@@ -164,7 +163,7 @@ static u32 run_touch(const struct op *op, u32 n, u32 *out)
 	return n;
 }
 
-#define TOUCH(...)	run_touch, &(const struct touch){ __VA_ARGS__ }
+#define TOUCH(...)	(&(const struct touch){ __VA_ARGS__ })
 
 #ifndef MAP_HUGE_1GB
 #define MAP_HUGE_1GB	(30 << 26)
@@ -293,7 +292,7 @@ static u32 run_ping(const struct op *op, u32 n, u32 *out)
 	return n;
 }
 
-#define PING(...)	run_ping, &(const struct ping){ __VA_ARGS__ }
+#define PING(...)	(&(const struct ping){ __VA_ARGS__ })
 
 /* ---- what a launcher does ------------------------------------------------------ */
 
@@ -473,34 +472,34 @@ static u32 run_vcpu(const struct op *op, u32 n, u32 *out)
 }
 
 const struct op ops[] = {
-	{ "empty_loop", LOOP(g_empty) },
+	{ "empty_loop", run_loop, LOOP(g_empty) },
 	{ "null_syscall", run_null },
-	{ "cpuid", LOOP(g_cpuid) },
-	{ "wbinvd", LOOP(g_wbinvd) },
-	{ "rdmsr_apic_base", LOOP(g_rdmsr, .r8 = 0x1b) },
-	{ "wrmsr_tsc_deadline", LOOP(g_tsc_deadline, .r8 = 0x4000000, .flags = X2APIC) },
-	{ "wrmsr_x2apic_eoi", LOOP(g_wrmsr, .r8 = 0x80b, .flags = X2APIC) },
-	{ "hypercall", LOOP(g_vmcall, g_vmmcall) },
-	{ "self_ipi", LOOP(g_self_ipi, .flags = X2APIC | IRQS) },
-	{ "irq_window", LOOP(g_irq_window, .flags = X2APIC | IRQS) },
-	{ "pio_out_user", LOOP(g_out_user) },
-	{ "pio_in_user", LOOP(g_in_user) },
+	{ "cpuid", run_loop, LOOP(g_cpuid) },
+	{ "wbinvd", run_loop, LOOP(g_wbinvd) },
+	{ "rdmsr_apic_base", run_loop, LOOP(g_rdmsr, .r8 = 0x1b) },
+	{ "wrmsr_tsc_deadline", run_loop, LOOP(g_tsc_deadline, .r8 = 0x4000000, .flags = X2APIC) },
+	{ "wrmsr_x2apic_eoi", run_loop, LOOP(g_wrmsr, .r8 = 0x80b, .flags = X2APIC) },
+	{ "hypercall", run_loop, LOOP(g_vmcall, g_vmmcall) },
+	{ "self_ipi", run_loop, LOOP(g_self_ipi, .flags = X2APIC | IRQS) },
+	{ "irq_window", run_loop, LOOP(g_irq_window, .flags = X2APIC | IRQS) },
+	{ "pio_out_user", run_loop, LOOP(g_out_user) },
+	{ "pio_in_user", run_loop, LOOP(g_in_user) },
 	{ "run_immediate", run_immediate },
-	{ "pio_ioeventfd", LOOP(g_out_doorbell, .flags = FD | FD_PIO) },
-	{ "mmio_write_user", LOOP(g_write, .r8 = GUEST_HOLE) },
-	{ "mmio_read_user", LOOP(g_read, .r8 = GUEST_HOLE) },
-	{ "mmio_ioeventfd", LOOP(g_write, .r8 = GUEST_HOLE, .flags = FD | FD_4) },
-	{ "mmio_ioeventfd_any", LOOP(g_write, .r8 = GUEST_HOLE, .flags = FD) },
-	{ "xapic_tpr", LOOP(g_write, .r8 = GUEST_LAPIC + 0x80, .flags = XAPIC) },
-	{ "xapic_eoi", LOOP(g_write, .r8 = GUEST_LAPIC + 0xb0, .flags = XAPIC) },
-	{ "xapic_timer", LOOP(g_write, .r8 = GUEST_LAPIC + 0x380, .flags = XAPIC) },
-	{ "fault_4k_present", TOUCH(4096, 400, true) },
-	{ "fault_4k_new", TOUCH(4096, 400, false) },
-	{ "fault_2m_present", TOUCH(2 * MIB, 32, true) },
-	{ "fault_2m_new", TOUCH(2 * MIB, 32, false) },
+	{ "pio_ioeventfd", run_loop, LOOP(g_out_doorbell, .flags = FD | FD_PIO) },
+	{ "mmio_write_user", run_loop, LOOP(g_write, .r8 = GUEST_HOLE) },
+	{ "mmio_read_user", run_loop, LOOP(g_read, .r8 = GUEST_HOLE) },
+	{ "mmio_ioeventfd", run_loop, LOOP(g_write, .r8 = GUEST_HOLE, .flags = FD | FD_4) },
+	{ "mmio_ioeventfd_any", run_loop, LOOP(g_write, .r8 = GUEST_HOLE, .flags = FD) },
+	{ "xapic_tpr", run_loop, LOOP(g_write, .r8 = GUEST_LAPIC + 0x80, .flags = XAPIC) },
+	{ "xapic_eoi", run_loop, LOOP(g_write, .r8 = GUEST_LAPIC + 0xb0, .flags = XAPIC) },
+	{ "xapic_timer", run_loop, LOOP(g_write, .r8 = GUEST_LAPIC + 0x380, .flags = XAPIC) },
+	{ "fault_4k_present", run_touch, TOUCH(4096, 400, true) },
+	{ "fault_4k_new", run_touch, TOUCH(4096, 400, false) },
+	{ "fault_2m_present", run_touch, TOUCH(2 * MIB, 32, true) },
+	{ "fault_2m_new", run_touch, TOUCH(2 * MIB, 32, false) },
 	{ "fault_1g_present", run_touch_1g },
-	{ "ipi_halted", PING(g_ping, g_pong, 1) },
-	{ "ipi_running", PING(g_ping_spin, g_pong_spin, 2) },
+	{ "ipi_halted", run_ping, PING(g_ping, g_pong, 1) },
+	{ "ipi_running", run_ping, PING(g_ping_spin, g_pong_spin, 2) },
 	{ "hlt_timer", run_hlt_timer },
 	{ "kick", run_kick },
 	{ "pause_resume", run_pause },
