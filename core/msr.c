@@ -202,8 +202,10 @@ static int write_tsc_aux(struct keel_vcpu *vcpu, u32 index, u64 val)
 		return -EINVAL;
 	preempt_disable();
 	vcpu->tsc_aux = val;
-	if (vcpu->cpu >= 0)
+	if (vcpu->cpu >= 0) {
 		wrmsrl_safe(MSR_TSC_AUX, val);
+		vcpu->tsc_aux_live = true;
+	}
 	preempt_enable();
 	return 0;
 }

@@ -33,16 +33,33 @@
 
 /* ---- the vCPU on a CPU ----------------------------------------------------------- */
 
+/* TSC_AUX as the kernel set it when the CPU came up: it never changes. */
+static DEFINE_PER_CPU(struct {
+	u64 value;
+	bool known;
+}, run_host_tsc_aux);
+
 /* The guest reads TSC_AUX from the CPU itself (RDTSCP, RDPID). */
-static void run_swap_tsc_aux(struct keel_vcpu *vcpu, bool guest)
+static void run_load_tsc_aux(struct keel_vcpu *vcpu)
 {
 	if (!(vcpu->vm->guest_has & (KEEL_G_RDTSCP | KEEL_G_RDPID)))
 		return;
-	if (guest && !rdmsrl_safe(MSR_TSC_AUX, &vcpu->host_tsc_aux) &&
-	    vcpu->host_tsc_aux != vcpu->tsc_aux)
+	if (unlikely(!this_cpu_read(run_host_tsc_aux.known))) {
+		if (rdmsrl_safe(MSR_TSC_AUX, this_cpu_ptr(&run_host_tsc_aux.value)))
+			return;
+		this_cpu_write(run_host_tsc_aux.known, true);
+	}
+	vcpu->host_tsc_aux = this_cpu_read(run_host_tsc_aux.value);
+	vcpu->tsc_aux_live = vcpu->host_tsc_aux != vcpu->tsc_aux;
+	if (vcpu->tsc_aux_live)
 		wrmsrl_safe(MSR_TSC_AUX, vcpu->tsc_aux);
-	else if (!guest && vcpu->host_tsc_aux != vcpu->tsc_aux)
+}
+
+static void run_put_tsc_aux(struct keel_vcpu *vcpu)
+{
+	if (vcpu->tsc_aux_live)
 		wrmsrl_safe(MSR_TSC_AUX, vcpu->host_tsc_aux);
+	vcpu->tsc_aux_live = false;
 }
 
 static void run_load(struct keel_vcpu *vcpu, int cpu)
@@ -50,12 +67,12 @@ static void run_load(struct keel_vcpu *vcpu, int cpu)
 	WRITE_ONCE(vcpu->cpu, cpu);
 	keel_guest_comes(vcpu);
 	keel_backend->load(vcpu, cpu);
-	run_swap_tsc_aux(vcpu, true);
+	run_load_tsc_aux(vcpu);
 }
 
 static void run_put(struct keel_vcpu *vcpu)
 {
-	run_swap_tsc_aux(vcpu, false);
+	run_put_tsc_aux(vcpu);
 	keel_backend->put(vcpu);
 	keel_ibpb_before_user();
 	WRITE_ONCE(vcpu->cpu, -1);
@@ -399,7 +416,8 @@ static int run_halted(struct keel_vcpu *vcpu)
 
 static int run_once(struct keel_vcpu *vcpu)
 {
-	struct keel_exit exit;
+	/* Not on the stack, which the compiler would clear. */
+	struct keel_exit *exit = &vcpu->exit;
 	int next;
 
 	if (keel_guest_mode_work_pending() && keel_handle_guest_mode_work())
@@ -417,27 +435,19 @@ static int run_once(struct keel_vcpu *vcpu)
 	}
 	if (READ_ONCE(vcpu->posted))
 		return keel_take_posted(vcpu);
-	next = run_guest(vcpu, &exit);
-	return next == KEEL_NEXT_SLOW ? keel_exit_table[exit.kind].handle(vcpu, &exit) : next;
+	next = run_guest(vcpu, exit);
+	return next == KEEL_NEXT_SLOW ? keel_exit_table[exit->kind].handle(vcpu, exit) : next;
 }
 
 /* ---- the launcher's side --------------------------------------------------------- */
 
-/* Copy once what the launcher wrote, check it, then use the copy. */
-static int run_copy_in(struct keel_vcpu *vcpu)
+/* Copy once what the launcher wrote, check it, then use the copy.  Apart: it has much to clear. */
+static noinline int run_commit(struct keel_vcpu *vcpu, u32 commit)
 {
 	struct keel_run *run = vcpu->run;
-	u32 commit = READ_ONCE(run->commit), bad;
 	struct keel_sregs sregs;
 	struct keel_regs regs;
-
-	vcpu->run_flags = READ_ONCE(run->flags);
-	vcpu->run_want = READ_ONCE(run->want);
-	if ((vcpu->run_flags & ~KEEL_RUN_IRQ_WINDOW) || (vcpu->run_want & ~KEEL_GROUPS_ALL) ||
-	    (commit & ~KEEL_GROUPS_ALL) || READ_ONCE(run->reserved_in))
-		return -EINVAL;
-	if (likely(!commit))
-		return 0;
+	u32 bad;
 
 	memcpy(&regs, &run->regs, sizeof(regs));
 	memcpy(&sregs, &run->sregs, sizeof(sregs));
@@ -452,6 +462,19 @@ static int run_copy_in(struct keel_vcpu *vcpu)
 		keel_regs_load(vcpu, &regs);
 	WRITE_ONCE(run->commit, 0);
 	return 0;
+}
+
+static int run_copy_in(struct keel_vcpu *vcpu)
+{
+	struct keel_run *run = vcpu->run;
+	u32 commit = READ_ONCE(run->commit);
+
+	vcpu->run_flags = READ_ONCE(run->flags);
+	vcpu->run_want = READ_ONCE(run->want);
+	if ((vcpu->run_flags & ~KEEL_RUN_IRQ_WINDOW) || (vcpu->run_want & ~KEEL_GROUPS_ALL) ||
+	    (commit & ~KEEL_GROUPS_ALL) || READ_ONCE(run->reserved_in))
+		return -EINVAL;
+	return likely(!commit) ? 0 : run_commit(vcpu, commit);
 }
 
 static void run_copy_out(struct keel_vcpu *vcpu)

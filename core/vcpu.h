@@ -74,6 +74,7 @@ struct keel_vcpu {
 	void *arch;			/* the back end's */
 	struct keel_vcpu_stats stats;	/* owner writes */
 	struct keel_ledger ledger;	/* owner */
+	struct keel_exit exit;		/* owner: the latest */
 	u8 cr8;				/* owner: TPR[7:4]; the back end moves it */
 	u8 cpl;				/* owner: group CPL */
 	u8 mp_state;			/* owner: KEEL_MP_* */
@@ -104,6 +105,7 @@ struct keel_vcpu {
 	u64 host_xss;			/* constant: not 0 only where the host uses such state */
 	u64 entry_xcr0;			/* owner: the guest's once it has OSXSAVE */
 	u64 tsc_aux, host_tsc_aux;	/* owner */
+	bool tsc_aux_live;		/* owner: the CPU holds the guest's */
 	u64 tsc_adjust;			/* owner */
 	u64 spec_ctrl;			/* owner */
 	u64 misc_enable, mtrr_def_type;	/* owner: plain storage MSRs */

@@ -195,10 +195,7 @@ static void vmx_read_caps(void)
 	if (boot_cpu_has(X86_FEATURE_X2APIC))
 		vmx_global.caps |= KEEL_CAP_X2APIC;
 	vmx_global.msrlist_most = vmx_msrlist_most(vmx_msr(MSR_IA32_VMX_MISC));
-	rdmsrl_safe(MSR_STAR, &vmx_global.star);
-	rdmsrl_safe(MSR_LSTAR, &vmx_global.lstar);
-	rdmsrl_safe(MSR_CSTAR, &vmx_global.cstar);
-	rdmsrl_safe(MSR_SYSCALL_MASK, &vmx_global.sfmask);
+	vmx_read_syscall_msrs(vmx_global.syscall);
 }
 
 static int vmx_alloc_cpu(int cpu)
@@ -298,6 +295,7 @@ int vmx_cpu_on(enum keel_busy *why)
 		return -EBUSY;
 	}
 	vc->current_vcpu = NULL;
+	memcpy(vc->syscall, vmx_global.syscall, sizeof(vc->syscall));
 	vc->on = true;
 	return 0;
 }

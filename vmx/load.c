@@ -122,7 +122,8 @@ void vmx_load(struct keel_vcpu *vcpu, int cpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
-	vmx_attach(vmx, cpu);
+	if (this_cpu_read(vmx_cpus.current_vcpu) != vmx)
+		vmx_attach(vmx, cpu);
 	if (!vmx->msrs_live) {
 		vmx_save_host_segments(vmx);
 		vmx_load_msrs(vcpu);
@@ -135,6 +136,7 @@ void vmx_put(struct keel_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
-	vmx_restore_host_segments(vmx);
 	vmx_save_msrs(vcpu);
+	vmx_restore_host_segments(vmx);
+	vmx_unload_msrs(vcpu);
 }

@@ -18,6 +18,24 @@
 #define VMX_BITMAP_HIGH		1024	/* read bits of c0000000-c0001fff; low ones come first */
 #define VMX_BITMAP_WRITE	2048	/* the write half */
 
+/* The order of struct keel_msrs. */
+static const u32 vmx_syscall_msrs[VMX_NR_SYSCALL_MSRS] = {
+	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK,
+};
+
+static_assert(offsetof(struct keel_msrs, sfmask) - offsetof(struct keel_msrs, star) ==
+	      (VMX_NR_SYSCALL_MSRS - 1) * sizeof(u64));
+
+static void vmx_bitmap_set(u8 *map, u32 msr, bool intercept)
+{
+	u32 at = (msr & 0x1fff) / 8 + (msr & 0xc0000000U ? VMX_BITMAP_HIGH : 0);
+	u8 bit = BIT(msr & 7);
+
+	map[at] = intercept ? map[at] | bit : map[at] & ~bit;
+	at += VMX_BITMAP_WRITE;
+	map[at] = intercept ? map[at] | bit : map[at] & ~bit;
+}
+
 struct page *vmx_msr_bitmap_alloc(void)
 {
 	struct page *page = alloc_page(GFP_KERNEL);
@@ -29,54 +47,89 @@ struct page *vmx_msr_bitmap_alloc(void)
 	keel_account(PAGE_SIZE);
 	map = page_address(page);
 	memset(map, 0xff, PAGE_SIZE);
-	for (i = 0; i < KEEL_NR_GUEST_MSRS; i++) {
-		u32 msr = keel_guest_msrs[i];
-		u32 at = (msr & 0x1fff) / 8 + (msr & 0xc0000000U ? VMX_BITMAP_HIGH : 0);
-
-		map[at] &= ~BIT(msr & 7);
-		map[at + VMX_BITMAP_WRITE] &= ~BIT(msr & 7);
-	}
+	for (i = 0; i < KEEL_NR_GUEST_MSRS; i++)
+		vmx_bitmap_set(map, keel_guest_msrs[i], false);
+	/*
+	 * The VMCS does not move these.  A guest writes them once, and what is
+	 * intercepted need not be read back whenever the vCPU leaves the CPU.
+	 */
+	for (i = 0; i < VMX_NR_SYSCALL_MSRS; i++)
+		vmx_bitmap_set(map, vmx_syscall_msrs[i], true);
 	return page;
+}
+
+void vmx_read_syscall_msrs(u64 *values)
+{
+	int i;
+
+	for (i = 0; i < VMX_NR_SYSCALL_MSRS; i++)
+		if (rdmsrl_safe(vmx_syscall_msrs[i], &values[i]))
+			values[i] = 0;
+}
+
+/* [cpu] Each is written only where the CPU holds something else. */
+static void vmx_write_syscall_msrs(const u64 *values)
+{
+	u64 *now = this_cpu_ptr(&vmx_cpus)->syscall;
+	int i;
+
+	for (i = 0; i < VMX_NR_SYSCALL_MSRS; i++) {
+		if (now[i] == values[i])
+			continue;
+		wrmsrl_safe(vmx_syscall_msrs[i], values[i]);
+		now[i] = values[i];
+	}
+}
+
+/* [cpu] Nobody can see them while SYSCALL is switched off: then they stay the host's. */
+static void vmx_settle_syscall_msrs(struct keel_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	if (vmx->msrs_live)
+		vmx_write_syscall_msrs(vmx->has_syscall ? &vcpu->msr.star : vmx_global.syscall);
+}
+
+void vmx_set_syscall(struct keel_vcpu *vcpu, bool on)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	if (vmx->has_syscall == on)
+		return;
+	vmx->has_syscall = on;
+	vmx_settle_syscall_msrs(vcpu);
 }
 
 /* [cpu] The guest's values into the CPU; the kernel itself needs none of them. */
 void vmx_load_msrs(struct keel_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	const struct keel_msrs *m = &vcpu->msr;
 
-	rdmsrl(MSR_KERNEL_GS_BASE, vmx->host_kernel_gs_base);
-	wrmsrl_safe(MSR_STAR, m->star);
-	wrmsrl_safe(MSR_LSTAR, m->lstar);
-	wrmsrl_safe(MSR_CSTAR, m->cstar);
-	wrmsrl_safe(MSR_SYSCALL_MASK, m->sfmask);
-	wrmsrl_safe(MSR_KERNEL_GS_BASE, m->kernel_gs_base);
 	vmx->msrs_live = true;
+	/* vmx_save_host_segments() has just read it. */
+	vmx->host_kernel_gs_base = current->thread.gsbase;
+	if (vcpu->msr.kernel_gs_base != vmx->host_kernel_gs_base)
+		wrmsrl(MSR_KERNEL_GS_BASE, vcpu->msr.kernel_gs_base);
+	if (vmx->has_syscall)
+		vmx_write_syscall_msrs(&vcpu->msr.star);
 }
 
-/* The guest writes them without an exit: the CPU has the truth while they are live. */
-static void vmx_read_live(struct keel_vcpu *vcpu)
+/* [cpu] What the guest changed without an exit. */
+void vmx_save_msrs(struct keel_vcpu *vcpu)
 {
-	struct keel_msrs *m = &vcpu->msr;
-
-	rdmsrl_safe(MSR_STAR, &m->star);
-	rdmsrl_safe(MSR_LSTAR, &m->lstar);
-	rdmsrl_safe(MSR_CSTAR, &m->cstar);
-	rdmsrl_safe(MSR_SYSCALL_MASK, &m->sfmask);
-	rdmsrl_safe(MSR_KERNEL_GS_BASE, &m->kernel_gs_base);
+	rdmsrl(MSR_KERNEL_GS_BASE, vcpu->msr.kernel_gs_base);
 }
 
 /* [cpu] The host's again, before anything returns to user mode. */
-void vmx_save_msrs(struct keel_vcpu *vcpu)
+void vmx_unload_msrs(struct keel_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
-	vmx_read_live(vcpu);
-	wrmsrl_safe(MSR_STAR, vmx_global.star);
-	wrmsrl_safe(MSR_LSTAR, vmx_global.lstar);
-	wrmsrl_safe(MSR_CSTAR, vmx_global.cstar);
-	wrmsrl_safe(MSR_SYSCALL_MASK, vmx_global.sfmask);
-	wrmsrl_safe(MSR_KERNEL_GS_BASE, vmx->host_kernel_gs_base);
+	/* A segment that was restored has overwritten it. */
+	if (vcpu->msr.kernel_gs_base != vmx->host_kernel_gs_base || vmx->host_gs)
+		wrmsrl(MSR_KERNEL_GS_BASE, vmx->host_kernel_gs_base);
+	if (vmx->has_syscall)
+		vmx_write_syscall_msrs(vmx_global.syscall);
 	vmx->msrs_live = false;
 }
 
@@ -86,7 +139,7 @@ void vmx_get_msrs(struct keel_vcpu *vcpu)
 	struct keel_msrs *m = &vcpu->msr;
 
 	if (to_vmx(vcpu)->msrs_live)
-		vmx_read_live(vcpu);
+		vmx_save_msrs(vcpu);
 	m->sysenter_cs = vmx_read(VMX_GUEST_SYSENTER_CS);
 	m->sysenter_esp = vmx_read(VMX_GUEST_SYSENTER_ESP);
 	m->sysenter_eip = vmx_read(VMX_GUEST_SYSENTER_EIP);
@@ -98,13 +151,9 @@ void vmx_set_msrs(struct keel_vcpu *vcpu)
 {
 	const struct keel_msrs *m = &vcpu->msr;
 
-	if (to_vmx(vcpu)->msrs_live) {
-		wrmsrl_safe(MSR_STAR, m->star);
-		wrmsrl_safe(MSR_LSTAR, m->lstar);
-		wrmsrl_safe(MSR_CSTAR, m->cstar);
-		wrmsrl_safe(MSR_SYSCALL_MASK, m->sfmask);
+	if (to_vmx(vcpu)->msrs_live)
 		wrmsrl_safe(MSR_KERNEL_GS_BASE, m->kernel_gs_base);
-	}
+	vmx_settle_syscall_msrs(vcpu);
 	vmx_write(VMX_GUEST_SYSENTER_CS, m->sysenter_cs);
 	vmx_write(VMX_GUEST_SYSENTER_ESP, m->sysenter_esp);
 	vmx_write(VMX_GUEST_SYSENTER_EIP, m->sysenter_eip);

@@ -93,6 +93,7 @@ static void vmx_set_cr(struct keel_vcpu *vcpu)
 	vmx_write(VMX_GUEST_CR4, cr4 | vmx_global.cr4_fixed | (cr4_read_shadow() & X86_CR4_MCE));
 	vmx_write(VMX_GUEST_CR3, vcpu->sregs.cr3);
 	vmx_write(VMX_GUEST_EFER, efer);
+	vmx_set_syscall(vcpu, efer & EFER_SCE);
 	/* The CPU keeps this bit true at exits; here the mode was set from outside. */
 	vmx_write(VMX_ENTRY_CONTROLS,
 		  efer & EFER_LMA ? vmx_global.entry | VMX_ENTRY_GUEST_64 : vmx_global.entry);

@@ -304,6 +304,7 @@ struct vmx_vcpu {
 	bool flush;			/* drop all translations before the next entry */
 	/* syscall MSRs: in the CPU while loaded */
 	bool msrs_live;
+	bool has_syscall;		/* EFER.SCE: the guest can see the syscall MSRs */
 	u64 host_kernel_gs_base;
 	struct vmx_msrlists *msrlists;	/* constant; NULL: nobody asks for MSRs */
 	u64 host_pebs;			/* PEBS_ENABLE, when it was cleared for an entry */
@@ -311,11 +312,14 @@ struct vmx_vcpu {
 	u16 host_fs, host_gs, host_ds, host_es, host_ldt;
 };
 
+#define VMX_NR_SYSCALL_MSRS	4	/* STAR LSTAR CSTAR SFMASK */
+
 struct vmx_cpu {
 	struct page *vmxon;		/* region, while VMX is on */
 	struct list_head loaded;	/* [cpu, IRQs off] vCPUs whose VMCS may be cached here */
 	struct vmx_vcpu *current_vcpu;	/* [cpu] whose VMCS is current */
 	bool on;			/* [cpu] we set VMXE */
+	u64 syscall[VMX_NR_SYSCALL_MSRS]; /* [cpu] what those MSRs hold */
 };
 
 DECLARE_PER_CPU(struct vmx_cpu, vmx_cpus);
@@ -332,7 +336,7 @@ struct vmx_globals {
 	bool timer;				/* LAPIC timers run on the preemption timer */
 	u8 timer_shift;				/* it counts TSC bits from here up */
 	u32 slice;				/* VMX_TIMER_VALUE without a deadline */
-	u64 star, lstar, cstar, sfmask;		/* the host's */
+	u64 syscall[VMX_NR_SYSCALL_MSRS];	/* the host's, on every CPU */
 };
 
 extern struct vmx_globals vmx_global;
@@ -462,8 +466,11 @@ void vmx_pml_drain(struct keel_vcpu *vcpu);
 
 /* msr.c */
 struct page *vmx_msr_bitmap_alloc(void);
+void vmx_read_syscall_msrs(u64 *values);
+void vmx_set_syscall(struct keel_vcpu *vcpu, bool on);	/* EFER.SCE changed, or did not */
 void vmx_load_msrs(struct keel_vcpu *vcpu);
 void vmx_save_msrs(struct keel_vcpu *vcpu);
+void vmx_unload_msrs(struct keel_vcpu *vcpu);
 void vmx_get_msrs(struct keel_vcpu *vcpu);
 void vmx_set_msrs(struct keel_vcpu *vcpu);
 u32 vmx_msrlist_most(u64 misc);

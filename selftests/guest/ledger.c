@@ -112,7 +112,7 @@ TEST(every_exit_is_in_its_cell)
 struct burning {
 	struct vm *vm;
 	struct vcpu *v;
-	u64 born;		/* CLOCK_MONOTONIC */
+	u64 born;		/* host TSC */
 	pthread_t thread;
 };
 
@@ -134,7 +134,7 @@ static void start_burning(struct burning *b)
 {
 	b->vm = vm_new(0);
 	b->v = vcpu_new(b->vm, 0);
-	b->born = now_ns();
+	b->born = __builtin_ia32_rdtsc();
 	pthread_create(&b->thread, NULL, burn_on_cpu_0, b);
 }
 
@@ -163,12 +163,13 @@ TEST(time_adds_up_to_wall_time)
 	sleep_ms(1500);
 	stop_burning(&b);
 	sleep_ms(500);
-	ledger = (unsigned __int128)sum_of(h) * 1000000 / h->tick_khz;
-	wall = now_ns() - b.born;
-	CHECK(close_to(wall, ledger), "wall %llu ns, ledger %llu ns", wall, ledger);
+	/* Not in ns: an emulated host's idea of its TSC's frequency is a guess. */
+	ledger = sum_of(h);
+	wall = __builtin_ia32_rdtsc() - b.born;
+	CHECK(close_to(wall, ledger), "wall %llu ticks, ledger %llu", wall, ledger);
 	CHECK(ticks_of(h, "guest") > ticks_of(h, "kernel"), "guest %llu, kernel %llu",
 	      ticks_of(h, "guest"), ticks_of(h, "kernel"));
-	CHECK_GE(ticks_of(h, "launcher"), (u64)h->tick_khz * 490);
+	CHECK_GE(ticks_of(h, "launcher"), wall / 10);
 	CHECK_EQ(ticks_of(h, "polling"), 0);
 	vm_free(b.vm);
 }
