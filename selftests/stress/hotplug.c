@@ -121,24 +121,53 @@ TEST(offline_over_the_last_vm)
 	vm_free(vm);
 }
 
-/* A vCPU that wanders between CPUs keeps its state. */
-TEST(migration)
+/* A guest that counts in EAX and comes out at each number. */
+static struct vcpu *counting_vcpu(void)
 {
 	/* 1: inc %eax; out %al, $0x80; jmp 1b */
 	static const u8 code[] = { 0x66, 0x40, 0xe6, 0x80, 0xeb, 0xfa };
-	struct vm *vm;
+	struct vm *vm = vm_new(0);
+	struct vcpu *v = vcpu_new(vm, 0);
+
+	memcpy(vm->ram + 0x1000, code, sizeof(code));
+	guest_real(v, 0x1000, 0);
+	return v;
+}
+
+static void count_on(struct vcpu *v, unsigned int cpu, u32 number)
+{
+	REQUIRE_EQ(host_pin(cpu), 0);
+	vcpu_expect(v, KEEL_EXIT_PIO);
+	CHECK_EQ(v->run->regs.gpr[KEEL_GPR_RAX], number);
+}
+
+/* A vCPU that wanders between CPUs keeps its state. */
+TEST(migration)
+{
 	struct vcpu *v;
 	u32 i;
 
 	need_two();
-	vm = vm_new(0);
-	v = vcpu_new(vm, 0);
-	memcpy(vm->ram + 0x1000, code, sizeof(code));
-	guest_real(v, 0x1000, 0);
-	for (i = 1; i < 200; i++) {
-		host_pin(i & 1);
-		vcpu_expect(v, KEEL_EXIT_PIO);
-		CHECK_EQ(v->run->regs.gpr[KEEL_GPR_RAX], i);
+	v = counting_vcpu();
+	for (i = 1; i < 200; i++)
+		count_on(v, i & 1, i);
+	vm_free(v->vm);
+}
+
+/* What the CPU that goes holds of a vCPU that is not running is written back first. */
+TEST(last_cpu_of_a_vcpu_that_waits)
+{
+	struct vcpu *v;
+	u32 i;
+
+	need_two();
+	v = counting_vcpu();
+	for (i = 1; i < 9; i += 2) {
+		count_on(v, 1, i);
+		REQUIRE_EQ(host_pin(0), 0);
+		REQUIRE_EQ(host_cpu_online(1, false), 0);
+		count_on(v, 0, i + 1);
+		REQUIRE_EQ(host_cpu_online(1, true), 0);
 	}
-	vm_free(vm);
+	vm_free(v->vm);
 }
