@@ -134,7 +134,8 @@ TEST(keel_then_kvm_without_veto)
 	host_insmod(MODULES "irqbypass.ko", "");
 	if (host_insmod(MODULES "kvm.ko", "") == -ENOENT)
 		ktap_skip("no " MODULES "kvm.ko here");
-	if (kvm_holds_at_load()) {
+	/* kvm_intel takes the callback at load on every kernel that has one, and warns. */
+	if (intel() || kvm_holds_at_load()) {
 		host_rmmod("kvm");
 		ktap_skip("this KVM takes the CPUs, and the emergency callback, when it is loaded");
 	}
