@@ -128,8 +128,9 @@ struct keel_event {
 #define KEEL_CG_ALL		(BIT(10) - 1)
 
 /*
- * Exceptions that always exit.  #MC is the host's.  #DB and #AC must exit because a guest can make their
- * delivery raise them again for ever, which no interrupt would end.
+ * Exceptions that always exit.  #MC is the host's.  #DB and #AC must exit because
+ * a guest can make their delivery raise them again for ever, which no interrupt
+ * would end.
  */
 #define KEEL_HOST_EXCEPTIONS	((u32)(BIT(1) | BIT(17) | BIT(18)))
 

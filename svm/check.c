@@ -70,8 +70,8 @@ static bool svm_event_type(const struct svm_vmcb *b)
 {
 	u32 type = b->control.event_inj & KEEL_WORD_TYPE;
 
-	return (b->control.event_inj & KEEL_WORD_VALID) && type != KEEL_WORD_INTR && type != KEEL_WORD_NMI &&
-	       type != KEEL_WORD_EXCEPTION && type != KEEL_WORD_SOFT;
+	return (b->control.event_inj & KEEL_WORD_VALID) && type != KEEL_WORD_INTR &&
+	       type != KEEL_WORD_NMI && type != KEEL_WORD_EXCEPTION && type != KEEL_WORD_SOFT;
 }
 
 /* Not #DE #DB, #BP to #DF, #TS to #PF, #MF to #XF, #CP, #HV #VC #SX */

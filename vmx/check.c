@@ -407,12 +407,14 @@ static bool bad_event(const struct vmx_vcpu *vmx)
 {
 	u32 event = vmx_read(VMX_ENTRY_EVENT);
 	u32 type = event & KEEL_WORD_TYPE, vector = event & 0xff;
-	bool error = type == KEEL_WORD_EXCEPTION && vector < 32 && (KEEL_WITH_ERROR & BIT(vector)) &&
+	bool error = type == KEEL_WORD_EXCEPTION && vector < 32 &&
+		     (KEEL_WITH_ERROR & BIT(vector)) &&
 		     (vmx_read(VMX_GUEST_CR0) & X86_CR0_PE);
 
 	if (!(event & KEEL_WORD_VALID))
 		return false;
-	return (type == KEEL_WORD_NMI && vector != 2) || (type == KEEL_WORD_EXCEPTION && vector > 31) ||
+	return (type == KEEL_WORD_NMI && vector != 2) ||
+	       (type == KEEL_WORD_EXCEPTION && vector > 31) ||
 	       error != !!(event & KEEL_WORD_HAS_ERROR);
 }
 
