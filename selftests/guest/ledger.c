@@ -112,7 +112,6 @@ TEST(every_exit_is_in_its_cell)
 struct burning {
 	struct vm *vm;
 	struct vcpu *v;
-	u64 born;		/* host TSC */
 	pthread_t thread;
 };
 
@@ -130,11 +129,15 @@ static void *burn_on_cpu_0(void *arg)
 	return NULL;
 }
 
-static void start_burning(struct burning *b)
+static const struct keel_ledger_head *new_burning(struct burning *b)
 {
 	b->vm = vm_new(0);
 	b->v = vcpu_new(b->vm, 0);
-	b->born = __builtin_ia32_rdtsc();
+	return ledger_of(b->v);
+}
+
+static void start_burning(struct burning *b)
+{
 	pthread_create(&b->thread, NULL, burn_on_cpu_0, b);
 }
 
@@ -154,18 +157,20 @@ static bool close_to(u64 a, u64 b)
 
 TEST(time_adds_up_to_wall_time)
 {
-	u64 wall, ledger;
 	const struct keel_ledger_head *h;
+	u64 begin, before, wall, ledger;
 	struct burning b;
 
+	h = new_burning(&b);
+	begin = __builtin_ia32_rdtsc();
+	before = sum_of(h);
 	start_burning(&b);
-	h = ledger_of(b.v);
 	sleep_ms(1500);
 	stop_burning(&b);
 	sleep_ms(500);
 	/* Not in ns: an emulated host's idea of its TSC's frequency is a guess. */
-	ledger = sum_of(h);
-	wall = __builtin_ia32_rdtsc() - b.born;
+	ledger = sum_of(h) - before;
+	wall = __builtin_ia32_rdtsc() - begin;
 	CHECK(close_to(wall, ledger), "wall %llu ticks, ledger %llu", wall, ledger);
 	CHECK(ticks_of(h, "guest") > ticks_of(h, "kernel"), "guest %llu, kernel %llu",
 	      ticks_of(h, "guest"), ticks_of(h, "kernel"));
@@ -180,8 +185,8 @@ TEST(two_on_one_cpu_wait_for_each_other)
 	struct burning b[2];
 
 	for (int i = 0; i < 2; i++) {
+		h[i] = new_burning(&b[i]);
 		start_burning(&b[i]);
-		h[i] = ledger_of(b[i].v);
 	}
 	sleep_ms(2000);
 	for (int i = 0; i < 2; i++)
