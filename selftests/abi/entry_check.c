@@ -95,7 +95,8 @@ static void good_state(struct vcpu *v, struct state *s, u8 mode)
 	/* QEMU wants a TSS that is not busy for its I/O bitmap. */
 	segment(s, KEEL_SREG_TR, 0, TSS, 0x2fff, mode == V86 ? 0x89 : 0x8b);
 	segment(s, KEEL_SREG_LDTR, 0, 0, 0, 0);
-	s->sregs.gdt = s->sregs.idt = (struct keel_dtable) {};
+	s->sregs.gdt = (struct keel_dtable) {};
+	s->sregs.idt = (struct keel_dtable) {};
 	s->sregs.cr0 = mode == REAL ? 0x30 : mode == PROT || mode == V86 ? 0x31 : 0x80000031;
 	s->sregs.cr2 = 0;
 	s->sregs.cr3 = mode == PAE ? PAE_TABLE : LONG_TABLES;
@@ -143,7 +144,7 @@ static void *record(struct state *s, u32 type, u32 *len)
 		if (table[i].type == type)
 			return (u8 *)s + table[i].at;
 	}
-	REQUIRE(false, "record %u", type);
+	REQUIRE(false, "type %u", type);
 	return NULL;
 }
 
@@ -187,8 +188,8 @@ static void check_run(struct vcpu *v, const struct entry_case *c, u8 want, const
 	bool failed = vcpu_run(v) == KEEL_EXIT_ENTRY_FAIL;
 
 	if (failed) {
-		CHECK(want == FAILS || want == MAY_FAIL || want == ANY, "%s (%s): rule %u, %.55s", c->name, how,
-		      e->rule, e->name);
+		CHECK(want == FAILS || want == MAY_FAIL || want == ANY,
+		      "%s (%s): rule %u, %.55s", c->name, how, e->rule, e->name);
 		CHECK(e->rule && e->name[0] && memchr(e->name, 0, sizeof(e->name)),
 		      "%s (%s): code %#x, rule %u, %.55s", c->name, how, e->vendor_code, e->rule,
 		      e->name);
@@ -626,7 +627,7 @@ static const struct entry_case event_cases[] = {
 
 TEST(events) { RUN_CASES(event_cases); }
 
-/* ---- what a failed entry leaves ---------------------------------------------------------------- */
+/* ---- what a failed entry leaves ------------------------------------------------------- */
 
 static struct vcpu *broken(struct state *s)
 {

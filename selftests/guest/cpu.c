@@ -230,7 +230,6 @@ TEST(the_launchers_segments_stay)
 	static const u16 selectors[] = { 0, 3, 0x2b, 0x28 };
 	struct user_desc ldt = {
 		.entry_number = 1, .limit = 0xfffff, .seg_32bit = 1, .limit_in_pages = 1,
-		.useable = 1,
 	};
 	struct vm *vm = machine(1);
 	struct vcpu *v = &vm->vcpu[0];

@@ -252,7 +252,7 @@ void general_detect(void)
 	GUEST_ASSERT_EQ(read_dr7(), 0x400);
 }
 
-/* ---- PAE paging that MOV to a control register switches on ------------------------------------ */
+/* ---- PAE paging that MOV to a control register switches on ---------------------------- */
 
 /*
  * 32-bit code with paging off.  The host made the tables; what they map at 4 MiB
@@ -260,25 +260,25 @@ void general_detect(void)
  * guest of VMX.
  */
 asm(".pushsection .text, \"ax\"\n"
-    ".code32\n"
-    ".globl pae_by_cr0\n"
-    "pae_by_cr0:\n\t"
-    "movl $0x20, %eax\n\t"
-    "movl %eax, %cr4\n\t"
-    "movl $0x8000, %eax\n\t"
-    "movl %eax, %cr3\n\t"
-    "movl $0x80000031, %eax\n\t"
-    "movl %eax, %cr0\n\t"
-    "movl 0x400000, %eax\n\t"
-    "outl %eax, $0x80\n\t"
-    /* Another entry, that a change of the caching bits makes it read again */
-    "movl 0x8100, %eax\n\t"
-    "movl %eax, 0x8000\n\t"
-    "movl $0xe0000031, %eax\n\t"
-    "movl %eax, %cr0\n\t"
-    "invlpg 0x400000\n\t"
-    "movl 0x400000, %eax\n\t"
-    "outl %eax, $0x80\n\t"
-    "hlt\n"
-    ".code64\n"
-    ".popsection");
+	".code32\n"
+	".globl pae_by_cr0\n"
+	"pae_by_cr0:\n\t"
+	"movl $0x20, %eax\n\t"
+	"movl %eax, %cr4\n\t"
+	"movl $0x8000, %eax\n\t"
+	"movl %eax, %cr3\n\t"
+	"movl $0x80000031, %eax\n\t"
+	"movl %eax, %cr0\n\t"
+	"movl 0x400000, %eax\n\t"
+	"outl %eax, $0x80\n\t"
+	/* Another entry, that a change of the caching bits makes it read again */
+	"movl 0x8100, %eax\n\t"
+	"movl %eax, 0x8000\n\t"
+	"movl $0xe0000031, %eax\n\t"
+	"movl %eax, %cr0\n\t"
+	"invlpg 0x400000\n\t"
+	"movl 0x400000, %eax\n\t"
+	"outl %eax, $0x80\n\t"
+	"hlt\n"
+	".code64\n"
+	".popsection");

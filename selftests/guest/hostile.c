@@ -288,7 +288,7 @@ static void fill_random(void *p, u64 len)
 static void need_any_guest_back(void)
 {
 	if (host_is_bochs_svm())
-		ktap_skip("this host dies of guests with TF set, and of those that spin with IF clear");
+		ktap_skip("this host dies of guests with TF, and of those that spin without IF");
 }
 
 TEST(random_code)

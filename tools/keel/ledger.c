@@ -79,7 +79,7 @@ static const char *name_of(const struct ledger *l, u32 names, u32 i, char *copy)
 
 static u64 to_ns(const struct ledger *l, u64 ticks)
 {
-	return (unsigned __int128)ticks * 1000000 / l->head.tick_khz;
+	return (__uint128_t)ticks * 1000000 / l->head.tick_khz;
 }
 
 static u64 word(const struct ledger *l, u64 offset)

@@ -115,7 +115,8 @@ static void nobody_works_while_halted(void)
 	guest(5, 1);
 	CHECK(cell->ticks == 64 && cell->bucket[6] == 1, "the exit took its own time alone");
 	keel_ledger_path(&ledger, KEEL_PATH_KERNEL);
-	CHECK(map.time[KEEL_TIME_HALTED] == 1000000 && map.time[KEEL_TIME_READY] == 7000, "classes");
+	CHECK(map.time[KEEL_TIME_HALTED] == 1000000 && map.time[KEEL_TIME_READY] == 7000,
+	      "classes");
 	CHECK(sum() == now - BIRTH, "all time is somewhere");
 }
 
@@ -155,10 +156,12 @@ static void the_map_describes_itself(void)
 	CHECK(h->magic == KEEL_LEDGER_MAGIC && h->size == sizeof(map), "magic and size");
 	CHECK(!strcmp(base + h->reason_names, "cpuid"), "a reason");
 	CHECK(!strcmp(base + h->reason_names + 2 * KEEL_LEDGER_NAME, "a_name_that_is_"), "cut");
-	CHECK(!strcmp(base + h->time_names + KEEL_TIME_HALTED * KEEL_LEDGER_NAME, "halted"), "a class");
+	CHECK(!strcmp(base + h->time_names + KEEL_TIME_HALTED * KEEL_LEDGER_NAME, "halted"),
+	      "a class");
 	CHECK(!strcmp(base + h->path_names + 2 * KEEL_LEDGER_NAME, "launcher"), "a path");
 	CHECK(h->now == KEEL_TIME_LAUNCHER && h->since == BIRTH, "who runs");
-	CHECK(h->open_reason == KEEL_LEDGER_NONE && h->open_path == KEEL_LEDGER_NONE, "no exit yet");
+	CHECK(h->open_reason == KEEL_LEDGER_NONE && h->open_path == KEEL_LEDGER_NONE,
+	      "no exit yet");
 	go(KEEL_TIME_KERNEL);
 	enter();
 	CHECK(h->now == KEEL_LEDGER_RUNNING, "running");
