@@ -28,10 +28,12 @@ static time_t seconds(void)
 static void *kicker(void *arg)
 {
 	enum keel_request which = (enum keel_request)(long)arg;
-	time_t end = seconds() + DEADLINE_S;
 	unsigned long i;
+	time_t end;
 
 	for (i = 1; i <= ROUNDS && !READ_ONCE(stop); i++) {
+		/* Of one round: a busy machine may take long for all. */
+		end = seconds() + DEADLINE_S;
 		WRITE_ONCE(asked[which], i);
 		keel_requests_set(&req, which);
 		if (keel_requests_owes_ipi(&req))
