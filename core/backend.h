@@ -32,6 +32,9 @@ enum keel_exit_kind {
 	KEEL_X_CR_WRITE,
 	KEEL_X_DR,		/* a debug register was touched the first time */
 	KEEL_X_STAGE2,		/* exit.fault */
+	KEEL_X_APIC_ACCESS,	/* exit.fault: the LAPIC's page, to be emulated */
+	KEEL_X_APIC_WRITE,	/* exit.apic: a register of it was written */
+	KEEL_X_APIC_EOI,	/* exit.apic: a vector was ended whose EOI is wanted */
 	KEEL_X_EXCEPTION,	/* exit.exception: intercepted, not delivered */
 	KEEL_X_HYPERCALL,
 	KEEL_X_XSETBV,
@@ -81,6 +84,10 @@ struct keel_exit {
 			u32 access;	/* KEEL_FAULT_* */
 		} fault;
 		struct {
+			u16 offset;	/* APIC_WRITE */
+			u8 vector;	/* APIC_EOI */
+		} apic;
+		struct {
 			u8 vector;
 			u8 has_error;
 			u32 error;
@@ -90,6 +97,22 @@ struct keel_exit {
 			const char *name;
 		} entry;
 	};
+};
+
+/* How the guest reaches its LAPIC's registers, and what is asked of a CPU that has them itself. */
+enum keel_apic_mode {
+	KEEL_APIC_OFF,		/* disabled, or a base that no CPU helps with */
+	KEEL_APIC_PAGE,		/* xAPIC: the page at its usual place */
+	KEEL_APIC_PAGE_IDLE,	/* the same, software-disabled: takes no interrupts */
+	KEEL_APIC_MSRS,		/* x2APIC */
+};
+
+struct keel_apic_state {
+	u8 mode;		/* enum keel_apic_mode */
+	s16 watch;		/* vector whose EOI exits beside those in TMR, -1: none */
+	hpa_t regs;		/* the registers, laid out as in the xAPIC page */
+	u32 *page;		/* the same, mapped */
+	hpa_t access;		/* what stage 2 has for the xAPIC page while it has something */
 };
 
 enum keel_event_kind {
@@ -228,7 +251,12 @@ struct keel_backend_ops {
 	 * is unknown, the caller must decode
 	 */
 	bool (*skip_insn)(struct keel_vcpu *vcpu, const struct keel_exit *exit);
-	void (*apic_update)(struct keel_vcpu *vcpu);	/* LAPIC mode changed */
+	/*
+	 * [entry] With keel_apicv alone: what the LAPIC's registers are now, after
+	 * every change by others than the guest.  True: the CPU delivers what IRR
+	 * holds, and nobody else may.
+	 */
+	bool (*sync_apic)(struct keel_vcpu *vcpu, const struct keel_apic_state *state);
 	void (*dump)(struct keel_vcpu *vcpu);		/* to the log, ratelimited by caller */
 };
 

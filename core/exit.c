@@ -301,6 +301,27 @@ static int exit_stage2(struct keel_vcpu *vcpu, struct keel_exit *exit)
 	return mem_fault(vcpu, exit, error);
 }
 
+/* ---- the LAPIC, where the CPU has its registers ---------------------------------- */
+
+static int exit_apic_access(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	if (exit->event_was_in_flight)
+		return keel_emul_fail(vcpu, KEEL_EMULFAIL_DELIVERY, exit);
+	return keel_emulate(vcpu, exit, exit->fault.gpa);
+}
+
+static int exit_apic_write(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	lapic_cpu_wrote(vcpu, exit->apic.offset);
+	return KEEL_NEXT_ENTER;
+}
+
+static int exit_apic_eoi(struct keel_vcpu *vcpu, struct keel_exit *exit)
+{
+	lapic_cpu_ended(vcpu, exit->apic.vector);
+	return KEEL_NEXT_ENTER;
+}
+
 /* ---- the rest -------------------------------------------------------------------- */
 
 static int exit_none(struct keel_vcpu *vcpu, struct keel_exit *exit)
@@ -408,6 +429,9 @@ const struct keel_exit_row keel_exit_table[KEEL_X_NR] = {
 	[KEEL_X_CR_WRITE] = { exit_cr_write },
 	[KEEL_X_DR] = { exit_dr, .fast_any = true },
 	[KEEL_X_STAGE2] = { exit_stage2 },
+	[KEEL_X_APIC_ACCESS] = { exit_apic_access },
+	[KEEL_X_APIC_WRITE] = { exit_apic_write, .fast_any = true },
+	[KEEL_X_APIC_EOI] = { exit_apic_eoi, .fast_any = true },
 	[KEEL_X_EXCEPTION] = { exit_exception, .fast_any = true },
 	[KEEL_X_HYPERCALL] = { exit_hypercall, .fast = true },
 	[KEEL_X_XSETBV] = { exit_xsetbv, .fast = true },

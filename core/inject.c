@@ -137,10 +137,50 @@ static void inject_user_irq(struct keel_vcpu *vcpu, bool busy)
 	keel_backend->window(vcpu, KEEL_EV_IRQ, vcpu->irq_window);
 }
 
+DEFINE_STATIC_KEY_FALSE(keel_apicv);
+
+/* The PIC's, which no CPU delivers by itself. */
+static void inject_extint(struct keel_vcpu *vcpu, bool busy)
+{
+	bool want = irqchip_has_extint(vcpu);
+
+	if (want && !busy && keel_backend->can_inject(vcpu, KEEL_EV_IRQ)) {
+		int vector = irqchip_ack_extint(vcpu);
+
+		if (vector >= 0) {
+			vcpu->stats.irqs_injected++;
+			inject(vcpu, &(struct keel_event){ .kind = KEEL_EV_IRQ, .vector = vector });
+		}
+		want = irqchip_has_extint(vcpu);
+	}
+	if (want != vcpu->irq_window) {
+		vcpu->irq_window = want;
+		keel_backend->window(vcpu, KEEL_EV_IRQ, want);
+	}
+}
+
+/* True: the CPU delivers what the LAPIC has. */
+static bool sync_apic(struct keel_vcpu *vcpu)
+{
+	struct keel_apic_state state;
+	bool delivers;
+
+	lapic_get_state(vcpu, &state);
+	delivers = keel_backend->sync_apic(vcpu, &state);
+	lapic_cpu_delivers(vcpu, delivers);
+	return delivers;
+}
+
 static void inject_irq(struct keel_vcpu *vcpu, bool busy)
 {
-	bool want = irqchip_has_irq(vcpu);
 	u8 threshold;
+	bool want;
+
+	if (static_branch_unlikely(&keel_apicv) && sync_apic(vcpu)) {
+		inject_extint(vcpu, busy);
+		return;
+	}
+	want = irqchip_has_irq(vcpu);
 
 	if (want && !busy && keel_backend->can_inject(vcpu, KEEL_EV_IRQ)) {
 		int vector = irqchip_ack_irq(vcpu);

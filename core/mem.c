@@ -369,6 +369,7 @@ int keel_mem_commit(struct keel_vm *vm, const struct keel_mem_op *ops, u32 nr, u
 {
 	struct keel_memmap *old, *map;
 	bool held, log;
+	int apic;
 
 	old = rcu_dereference_protected(vm->memmap, lockdep_is_held(&vm->lock));
 	map = mem_build(vm, old, ops, nr, bad);
@@ -376,6 +377,12 @@ int keel_mem_commit(struct keel_vm *vm, const struct keel_mem_op *ops, u32 nr, u
 		return PTR_ERR(map);
 
 	log = mem_wants_log(map);
+	/* A slot comes before the LAPIC's page. */
+	apic = !!mem_find(map, S2_APIC_GFN) - (old && mem_find(old, S2_APIC_GFN));
+	if (apic > 0) {
+		s2_apic_veto(&vm->s2, true);
+		s2_apic_drop(vm);
+	}
 	held = mem_take_away(vm, old, map);
 	/* Before the first leaf that relies on it. */
 	if (log)
@@ -384,6 +391,8 @@ int keel_mem_commit(struct keel_vm *vm, const struct keel_mem_op *ops, u32 nr, u
 	mem_begin_logs(vm, old, map);
 	if (held)
 		s2_release(vm);
+	if (apic < 0)
+		s2_apic_veto(&vm->s2, false);
 	if (!log)
 		mem_switch_log(vm, false);
 	if (old)

@@ -18,6 +18,7 @@ enum keel_request {
 	KEEL_REQ_DEAD,		/* the VM is bugged */
 	KEEL_REQ_TSC,		/* the TSC offset changed */
 	KEEL_REQ_LOG,		/* the CPU's log of writes: drain it, switch it */
+	KEEL_REQ_APIC,		/* the LAPIC's page goes out of stage 2 */
 	KEEL_REQ_NR
 };
 

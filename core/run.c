@@ -376,6 +376,8 @@ static int run_serve_requests(struct keel_vcpu *vcpu)
 		return -EIO;
 	if (keel_requests_take(req, KEEL_REQ_PAUSE))
 		next = run_park(vcpu);
+	if (unlikely(keel_requests_take(req, KEEL_REQ_APIC)))
+		s2_apic_drop(vcpu->vm);
 	preempt_disable();
 	if (keel_requests_take(req, KEEL_REQ_FLUSH)) {
 		vcpu->stats.flushes++;
@@ -429,8 +431,11 @@ static int run_once(struct keel_vcpu *vcpu)
 	}
 	if (vcpu->mp_state != KEEL_MP_RUNNABLE) {
 		next = run_halted(vcpu);
-		if (vcpu->mp_state == KEEL_MP_RUNNABLE)
+		if (vcpu->mp_state == KEEL_MP_RUNNABLE) {
 			lapic_timer_to_guest(vcpu);
+			/* The one that was taken while it slept is owed to the control block. */
+			keel_requests_set(&vcpu->req, KEEL_REQ_EVENT);
+		}
 		return next;
 	}
 	if (READ_ONCE(vcpu->posted))

@@ -203,6 +203,9 @@ void keel_update_xcr0(struct keel_vcpu *vcpu);
  * found after the exit.  Constant after module init.
  */
 DECLARE_STATIC_KEY_FALSE(keel_xcr0_unseen);
+/* The CPU has the LAPIC's registers itself (APICv).  Constant after module init. */
+DECLARE_STATIC_KEY_FALSE(keel_apicv);
+
 /* [owner] write what is newer in the cache to the control block */
 static inline void keel_flush_state(struct keel_vcpu *vcpu)
 {

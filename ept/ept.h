@@ -61,6 +61,12 @@ struct keel_s2 {
 	 * finds nothing left to remove must flush all the same while it is not 0.
 	 */
 	atomic_t flushing;
+	/*
+	 * What the xAPIC page leads to where no slot is: a page that a CPU with APICv
+	 * knows by its address and does not access.  0: none; constant once set.
+	 */
+	hpa_t apic_page;
+	atomic_t apic_vetoes;	/* any: reasons not to map it; see s2_apic_veto() */
 	atomic_long_t tables;	/* pages in tables, root included */
 	atomic_long_t mapped[3];/* leaf entries: 4 KiB, 2 MiB, 1 GiB */
 	struct s2_bind *bind;	/* the mmu notifier; constant until s2_fini() */
@@ -110,5 +116,25 @@ void s2_log_begin(struct keel_vm *vm, gfn_t first, gfn_t last);
  */
 u64 s2_log_collect(struct keel_vm *vm, const struct keel_slot *slot, u64 first, u64 last,
 		   unsigned long *out);
+#define S2_APIC_GFN		0xfee00ULL
+
+/* [task] before the first vCPU: 0 or -ENOMEM */
+int s2_apic_create(struct keel_vm *vm);
+/* [task] nothing maps it; none is fine.  s2_fini() does it too. */
+void s2_apic_free(struct keel_vm *vm);
+/*
+ * [any] One reason more, or less, not to have the page in the tables.  With the
+ * first it has to leave them: s2_apic_drop().
+ */
+static inline void s2_apic_veto(struct keel_s2 *s2, bool veto)
+{
+	atomic_add(veto ? 1 : -1, &s2->apic_vetoes);
+}
+
+/* [task] */
+static inline void s2_apic_drop(struct keel_vm *vm)
+{
+	s2_unmap(vm, S2_APIC_GFN, S2_APIC_GFN);
+}
 
 #endif /* KEEL_EPT_EPT_H */

@@ -275,6 +275,65 @@ static enum s2_result s2_fault_failed(int err, int *error)
 	}
 }
 
+/* ---- the xAPIC page ------------------------------------------------------------ */
+
+int s2_apic_create(struct keel_vm *vm)
+{
+	struct page *page = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+
+	if (!page)
+		return -ENOMEM;
+	keel_account(PAGE_SIZE);
+	vm->s2.apic_page = keel_hfn_to_hpa(page_to_pfn(page));
+	return 0;
+}
+
+void s2_apic_free(struct keel_vm *vm)
+{
+	if (!vm->s2.apic_page)
+		return;
+	__free_page(pfn_to_page(vm->s2.apic_page >> PAGE_SHIFT));
+	keel_account(-(long)PAGE_SIZE);
+	vm->s2.apic_page = 0;
+}
+
+/*
+ * No slot: the CPU's page for the LAPIC, if nothing forbids it.  A veto comes
+ * before its unmapping, so that either we see the one or the other sees our leaf.
+ */
+static enum s2_result s2_fault_no_slot(struct keel_vcpu *vcpu, const struct s2_fault *f,
+				       u32 access)
+{
+	struct keel_s2 *s2 = &vcpu->vm->s2;
+	struct s2_cache *cache = &vcpu->s2_cache;
+	struct s2_map map = {
+		.gfn = f->gfn, .hpa = s2->apic_page, .level = S2_LEVEL_4K,
+		.write = true, .dirty = true,
+	};
+	enum s2_result result = S2_MMIO;
+	u8 had, level;
+
+	if (access & KEEL_FAULT_EXEC)
+		return S2_NO_EXEC;
+	if (likely(f->gfn != S2_APIC_GFN) || !s2->apic_page || atomic_read(&s2->apic_vetoes))
+		return S2_MMIO;
+	if (s2_cache_fill(cache, s2->levels))
+		return S2_MMIO;
+	had = cache->nr;
+	read_lock(&s2->lock);
+	if (!s2->dead && !atomic_read(&s2->apic_vetoes)) {
+		enum s2_installed done = s2_install(&s2->t, cache, &map, &level);
+
+		if (done == S2_NEW)
+			atomic_long_inc(&s2->mapped[level - 1]);
+		result = done == S2_NEW || done == S2_SAME ? S2_MAPPED : S2_MMIO;
+	}
+	read_unlock(&s2->lock);
+	if (had != cache->nr)
+		atomic_long_add(had - cache->nr, &s2->tables);
+	return result;
+}
+
 enum s2_result s2_fault(struct keel_vcpu *vcpu, gpa_t gpa, u32 access, int *error)
 {
 	struct keel_vm *vm = vcpu->vm;
@@ -287,7 +346,7 @@ enum s2_result s2_fault(struct keel_vcpu *vcpu, gpa_t gpa, u32 access, int *erro
 
 	*error = 0;
 	if (!s2_find_slot(vm, &f))
-		return access & KEEL_FAULT_EXEC ? S2_NO_EXEC : S2_MMIO;
+		return s2_fault_no_slot(vcpu, &f, access);
 	if (f.write && (f.slot.flags & KEEL_MEM_READONLY))
 		return S2_MMIO;
 	if (READ_ONCE(vm->s2.dead)) {

@@ -469,6 +469,7 @@ void s2_fini(struct keel_vm *vm)
 		return;
 	s2_bind_cut(vm);
 	s2_kill(vm, true);
+	s2_apic_free(vm);
 	free_page((unsigned long)s2->t.root);
 	keel_account_stage2(-(long)PAGE_SIZE);
 	atomic_long_dec(&s2->tables);

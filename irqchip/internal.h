@@ -55,6 +55,7 @@ struct keel_irqchip_state {
 
 struct keel_lapic {
 	struct lapic m;			/* the model: see its header */
+	bool away;			/* owner: vetoes the xAPIC page in stage 2 */
 	struct keel_vcpu *vcpu;		/* constant */
 	struct keel_irqchip_state *chip; /* constant */
 

@@ -610,6 +610,8 @@ int irqchip_create(struct keel_vm *vm, bool pit)
 	if (!chip->routes)
 		goto fail;
 	route_build_default(chip->routes);
+	if (static_key_enabled(&keel_apicv) && s2_apic_create(vm))
+		goto fail;
 	ret = iodevs_add(chip);
 	if (ret)
 		goto fail;
@@ -617,6 +619,7 @@ int irqchip_create(struct keel_vm *vm, bool pit)
 	smp_store_release(&vm->irqchip, chip);
 	return 0;
 fail:
+	s2_apic_free(vm);
 	chip_free(chip);
 	return ret;
 }

@@ -72,6 +72,15 @@ int irqchip_ack_irq(struct keel_vcpu *vcpu);
 /* [vCPU owner] the CR8 value below which a waiting interrupt would get in; 0: none waits */
 u8 lapic_cr8_threshold(struct keel_vcpu *vcpu);
 u8 lapic_get_cr8(struct keel_vcpu *vcpu);
+
+/* [vCPU owner] With keel_apicv: the parts of the above that a CPU leaves to others. */
+struct keel_apic_state;
+void lapic_get_state(struct keel_vcpu *vcpu, struct keel_apic_state *state);
+void lapic_cpu_delivers(struct keel_vcpu *vcpu, bool delivers);
+void lapic_cpu_wrote(struct keel_vcpu *vcpu, u32 offset);	/* also [entry] */
+void lapic_cpu_ended(struct keel_vcpu *vcpu, u8 vector);	/* also [entry] */
+bool irqchip_has_extint(struct keel_vcpu *vcpu);
+int irqchip_ack_extint(struct keel_vcpu *vcpu);		/* -1: it went away */
 void lapic_set_cr8(struct keel_vcpu *vcpu, u8 cr8);
 
 /* [vCPU owner] The register page.  @offset below 4096.  Reads and writes of odd

@@ -33,7 +33,7 @@ static void vector_clear(struct lapic *l, u32 bitmap, u32 vector)
 	*vector_word(l, bitmap, vector) &= ~(1U << (vector & 31));
 }
 
-static int vector_highest(struct lapic *l, u32 bitmap)
+static int vector_highest(const struct lapic *l, u32 bitmap)
 {
 	const u32 *word = &l->regs[bitmap / sizeof(u32) + 7 * LAPIC_STRIDE];
 	int base;
@@ -48,6 +48,20 @@ void lapic_cache_vectors(struct lapic *l)
 {
 	l->isr_top = (s16)vector_highest(l, LAPIC_ISR);
 	l->irr_maybe = vector_highest(l, LAPIC_IRR) >= 0;
+}
+
+/* The highest vector in service, -1: none. */
+static int isr_top(const struct lapic *l)
+{
+	return l->cpu_delivers ? vector_highest(l, LAPIC_ISR) : l->isr_top;
+}
+
+void lapic_set_delivery(struct lapic *l, bool cpu)
+{
+	if (l->cpu_delivers == cpu)
+		return;
+	l->cpu_delivers = cpu;
+	lapic_cache_vectors(l);
 }
 
 /* ---- any CPU ------------------------------------------------------------- */
@@ -180,15 +194,16 @@ void lapic_merge(struct lapic *l)
 static u32 blocking_class(const struct lapic *l)
 {
 	u32 tpr = lapic_reg(l, LAPIC_TPR) & 0xf0;
-	u32 isr = l->isr_top < 0 ? 0 : (u32)l->isr_top & 0xf0;
+	int top = isr_top(l);
 
-	return max(tpr, isr);
+	return max(tpr, top < 0 ? 0 : (u32)top & 0xf0);
 }
 
 u32 lapic_ppr(const struct lapic *l)
 {
 	u32 tpr = lapic_reg(l, LAPIC_TPR);
-	u32 isr = l->isr_top < 0 ? 0 : (u32)l->isr_top & 0xf0;
+	int top = isr_top(l);
+	u32 isr = top < 0 ? 0 : (u32)top & 0xf0;
 
 	return (tpr & 0xf0) >= isr ? tpr & 0xff : isr;
 }
@@ -197,7 +212,7 @@ int lapic_deliverable(struct lapic *l)
 {
 	int vector;
 
-	if (!l->irr_maybe)
+	if (!l->irr_maybe && !l->cpu_delivers)
 		return -1;
 	vector = vector_highest(l, LAPIC_IRR);
 	if (vector < 0) {
@@ -224,26 +239,44 @@ int lapic_ack(struct lapic *l)
 	return vector;
 }
 
+int lapic_next_tick(struct lapic *l)
+{
+	u32 vector = lapic_reg(l, LAPIC_LVT_TIMER) & 0xff;
+
+	if (likely(!l->backlog))
+		return -1;
+	if (!vector_test(l, LAPIC_IRR, vector)) {
+		vector_set(l, LAPIC_IRR, vector);
+		l->backlog--;
+	}
+	return l->backlog ? (int)vector : -1;
+}
+
 void lapic_look(struct lapic *l, struct lapic_todo *todo)
 {
-	if (lapic_deliverable(l) >= 0)
+	/* A CPU that delivers has to hear of every change. */
+	if (l->cpu_delivers || lapic_deliverable(l) >= 0)
 		todo->what |= LAPIC_DO_LOOK;
+}
+
+void lapic_ended(struct lapic *l, u8 vector, struct lapic_todo *todo)
+{
+	if (vector_test(l, LAPIC_TMR, vector)) {
+		todo->what |= LAPIC_DO_EOI;
+		todo->vector = vector;
+	}
+	lapic_look(l, todo);
 }
 
 void lapic_eoi(struct lapic *l, struct lapic_todo *todo)
 {
-	u32 vector;
+	int top = isr_top(l);
 
-	if (l->isr_top < 0)
+	if (top < 0)
 		return;
-	vector = (u32)l->isr_top;
-	vector_clear(l, LAPIC_ISR, vector);
+	vector_clear(l, LAPIC_ISR, (u32)top);
 	l->isr_top = (s16)vector_highest(l, LAPIC_ISR);
-	if (vector_test(l, LAPIC_TMR, vector)) {
-		todo->what |= LAPIC_DO_EOI;
-		todo->vector = (u8)vector;
-	}
-	lapic_look(l, todo);
+	lapic_ended(l, (u8)top, todo);
 }
 
 u8 lapic_threshold(struct lapic *l)
@@ -253,7 +286,7 @@ u8 lapic_threshold(struct lapic *l)
 	if (!l->irr_maybe)
 		return 0;
 	vector = vector_highest(l, LAPIC_IRR);
-	if (vector < 0 || vector >> 4 <= l->isr_top >> 4)
+	if (vector < 0 || vector >> 4 <= isr_top(l) >> 4)
 		return 0;
 	return (u8)(vector >> 4);
 }
@@ -308,6 +341,8 @@ void lapic_model_reset(struct lapic *l, bool bsp, bool init)
 	for (i = 0; i < ARRAY_SIZE(lvts); i++)
 		l->regs[lvts[i] / sizeof(u32)] = LAPIC_LVT_MASKED;
 	lapic_set_ids(l);
+	l->timer_lvt = LAPIC_LVT_MASKED;
+	l->timer_tdcr = 0;
 	for (i = 0; i < ARRAY_SIZE(l->posted.pir); i++)
 		xchg(&l->posted.pir[i], 0);
 	l->esr = 0;

@@ -92,6 +92,16 @@ struct lapic {
 	u32 id;			/* constant */
 	s16 isr_top;		/* highest vector in service, -1: none */
 	bool irr_maybe;		/* false: IRR is empty */
+	/*
+	 * The CPU moves vectors through IRR and ISR and ends them (virtual-interrupt
+	 * delivery): the two above are not kept.
+	 */
+	bool cpu_delivers;
+	/*
+	 * What the timer runs by: a CPU that has the registers itself has overwritten
+	 * them when it tells of the write.
+	 */
+	u32 timer_lvt, timer_tdcr;
 	bool has_deadline;	/* the timer has the TSC-deadline mode; constant */
 	u32 esr;		/* errors since ESR was written */
 
@@ -173,6 +183,17 @@ void lapic_page_write(struct lapic *l, u32 offset, u32 len, u64 val, u64 now,
 /* The MSRs, @index from LAPIC_X2_FIRST.  -EINVAL: #GP. */
 int lapic_x2_read(struct lapic *l, u32 index, u64 *val, u64 now);
 int lapic_x2_write(struct lapic *l, u32 index, u64 val, u64 now, struct lapic_todo *todo);
+/* A register was written by a CPU that has the page itself: what the write does beyond. */
+void lapic_written(struct lapic *l, u32 offset, u64 now, struct lapic_todo *todo);
+/* Who moves vectors from now on; IRR and ISR are in the page for both. */
+void lapic_set_delivery(struct lapic *l, bool cpu);
+/*
+ * With @cpu_delivers: the next kept tick into IRR.  The vector whose EOI brings
+ * the one after it, -1: none is kept.
+ */
+int lapic_next_tick(struct lapic *l);
+/* @cpu_delivers, and the CPU has ended @vector, whose EOI somebody waits for. */
+void lapic_ended(struct lapic *l, u8 vector, struct lapic_todo *todo);
 /* EOI, the hot one of the above. */
 void lapic_eoi(struct lapic *l, struct lapic_todo *todo);
 

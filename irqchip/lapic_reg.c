@@ -35,7 +35,7 @@
 /* ns of one count. */
 static u32 timer_tick(const struct lapic *l)
 {
-	u32 tdcr = lapic_reg(l, LAPIC_TDCR);
+	u32 tdcr = l->timer_tdcr;
 	u32 code = (tdcr & 3) | (tdcr & 8) >> 1;
 
 	return 1U << ((code + 1) & 7);
@@ -146,6 +146,8 @@ static void write_svr(struct lapic *l, const struct reg_write *w)
 	u32 lvt;
 
 	WRITE_ONCE(REG(l, LAPIC_SVR), w->val);
+	/* It takes part from now on, or no more. */
+	w->todo->what |= LAPIC_DO_MODE;
 	if (w->val & LAPIC_SVR_ENABLE)
 		return;
 	for (lvt = LAPIC_LVT_TIMER; lvt <= LAPIC_LVT_ERROR; lvt += 0x10)
@@ -173,10 +175,11 @@ static void write_lvt(struct lapic *l, const struct reg_write *w)
 
 static void write_lvt_timer(struct lapic *l, const struct reg_write *w)
 {
-	u32 was = lapic_reg(l, LAPIC_LVT_TIMER) & LVT_TIMER_MODE;
+	u32 was = l->timer_lvt & LVT_TIMER_MODE;
 	u32 is = w->val & LVT_TIMER_MODE;
 
 	write_lvt(l, w);
+	l->timer_lvt = w->val;
 	if (w->val & LAPIC_LVT_MASKED)
 		l->backlog = 0;
 	/* One-shot and periodic share the counter; every other change disarms. */
@@ -189,9 +192,9 @@ static void write_lvt_timer(struct lapic *l, const struct reg_write *w)
 
 static void write_tmict(struct lapic *l, const struct reg_write *w)
 {
+	REG(l, LAPIC_TMICT) = timer_counts(l) ? w->val : 0;
 	if (!timer_counts(l))
 		return;
-	REG(l, LAPIC_TMICT) = w->val;
 	timer_stop(l);
 	if (w->val) {
 		l->period = (u64)w->val * timer_tick(l);
@@ -205,6 +208,7 @@ static void write_tdcr(struct lapic *l, const struct reg_write *w)
 	u32 count = timer_count(l, w->now);
 
 	REG(l, LAPIC_TDCR) = w->val;
+	l->timer_tdcr = w->val;
 	if (!count)
 		return;
 	/* The counter stands where it stood and goes on at the new rate. */
@@ -430,6 +434,20 @@ int lapic_x2_write(struct lapic *l, u32 index, u64 val, u64 now, struct lapic_to
 	return 0;
 }
 
+void lapic_written(struct lapic *l, u32 offset, u64 now, struct lapic_todo *todo)
+{
+	const struct reg_desc *reg = &reg_table[offset >> 4 & 0x3f];
+
+	offset &= ~15U;
+	if (offset >= LAPIC_REGS_SIZE)
+		return;
+	/* What nobody can write is as it was. */
+	if (offset == LAPIC_ID)
+		lapic_set_ids(l);
+	else if (reg->access & (PW | MW))
+		reg_write(l, &(struct reg_write){ offset, REG(l, offset), now, todo });
+}
+
 /* ---- record ------------------------------------------------------------------ */
 
 void lapic_model_save(struct lapic *l, struct keel_rec_lapic *rec, u64 now)
@@ -540,6 +558,8 @@ void lapic_model_load(struct lapic *l, const struct keel_rec_lapic *rec, u64 now
 	lapic_set_ids(l);
 	lapic_cache_vectors(l);
 	l->esr = 0;
+	l->timer_lvt = lapic_reg(l, LAPIC_LVT_TIMER);
+	l->timer_tdcr = lapic_reg(l, LAPIC_TDCR);
 	timer_stop(l);
 	l->deadline = rec->tsc_deadline;
 	if (rec->timer_left_ns) {

@@ -53,6 +53,29 @@ void lapic_learn_features(struct keel_lapic *l)
 		l->m.base_reserved &= ~LAPIC_BASE_X2;
 }
 
+/*
+ * Stage 2 is one for all vCPUs: it may have something at the xAPIC page only
+ * while every LAPIC is where a CPU finds it.
+ */
+static bool lapic_is_away(const struct lapic *m)
+{
+	return !lapic_hw_enabled(m) || lapic_x2(m) ||
+	       (m->base & ~(u64)(PAGE_SIZE - 1)) != LAPIC_BASE_DEFAULT;
+}
+
+/* The base or the mode changed.  The owner looks before it enters again. */
+static void lapic_moved(struct keel_lapic *l)
+{
+	bool away = lapic_is_away(&l->m);
+
+	if (away == l->away)
+		return;
+	l->away = away;
+	s2_apic_veto(&l->vcpu->vm->s2, away);
+	if (away)
+		keel_requests_set(&l->vcpu->req, KEEL_REQ_APIC);
+}
+
 /* ---- life ------------------------------------------------------------------------ */
 
 int lapic_create(struct keel_vcpu *vcpu)
@@ -103,7 +126,9 @@ void lapic_reset(struct keel_vcpu *vcpu, bool init)
 	if (!l)
 		return;
 	lapic_model_reset(&l->m, vcpu->id == 0, init);
+	lapic_moved(l);
 	lapic_timer_arm(l);
+	keel_requests_set(&vcpu->req, KEEL_REQ_EVENT);
 }
 
 /* ---- interrupts ------------------------------------------------------------------- */
@@ -172,6 +197,66 @@ void lapic_set_cr8(struct keel_vcpu *vcpu, u8 cr8)
 	lapic_done(l, &todo);
 }
 
+/* ---- a CPU that has the registers itself -------------------------------------------------- */
+
+void lapic_get_state(struct keel_vcpu *vcpu, struct keel_apic_state *state)
+{
+	struct keel_lapic *l = vcpu->lapic;
+	bool idle = !(lapic_reg(&l->m, LAPIC_SVR) & LAPIC_SVR_ENABLE);
+
+	lapic_refresh(l);
+	*state = (struct keel_apic_state){
+		.watch = -1,
+		.regs = __pa(l->m.regs),
+		.page = l->m.regs,
+		.access = vcpu->vm->s2.apic_page,
+	};
+	if (!lapic_is_away(&l->m))
+		state->mode = idle ? KEEL_APIC_PAGE_IDLE : KEEL_APIC_PAGE;
+	else if (lapic_x2(&l->m) && !idle)
+		state->mode = KEEL_APIC_MSRS;
+	if (l->m.cpu_delivers)
+		state->watch = lapic_next_tick(&l->m);
+}
+
+void lapic_cpu_delivers(struct keel_vcpu *vcpu, bool delivers)
+{
+	lapic_set_delivery(&vcpu->lapic->m, delivers);
+}
+
+void lapic_cpu_wrote(struct keel_vcpu *vcpu, u32 offset)
+{
+	struct keel_lapic *l = vcpu->lapic;
+	struct lapic_todo todo = { .what = 0 };
+
+	if (offset == LAPIC_LVT_TIMER)
+		lapic_learn_features(l);
+	lapic_written(&l->m, offset, lapic_now(l, offset), &todo);
+	vcpu->cr8 = lapic_get_cr8(vcpu);
+	lapic_done(l, &todo);
+	/* Also what cannot get in now: the back end says when it can. */
+	keel_requests_set(&vcpu->req, KEEL_REQ_EVENT);
+}
+
+void lapic_cpu_ended(struct keel_vcpu *vcpu, u8 vector)
+{
+	struct keel_lapic *l = vcpu->lapic;
+	struct lapic_todo todo = { .what = 0 };
+
+	lapic_ended(&l->m, vector, &todo);
+	lapic_done(l, &todo);
+}
+
+bool irqchip_has_extint(struct keel_vcpu *vcpu)
+{
+	return extint_waits(vcpu->lapic);
+}
+
+int irqchip_ack_extint(struct keel_vcpu *vcpu)
+{
+	return extint_waits(vcpu->lapic) ? ack_extint(vcpu->lapic->chip) : -1;
+}
+
 /* ---- IA32_APIC_BASE ------------------------------------------------------------------- */
 
 u64 lapic_base(struct keel_vcpu *vcpu)
@@ -189,6 +274,7 @@ int lapic_set_base(struct keel_vcpu *vcpu, u64 value)
 	lapic_learn_features(l);
 	if (lapic_write_base(&l->m, value, &todo))
 		return -EINVAL;
+	lapic_moved(l);
 	lapic_done(l, &todo);
 	return 0;
 }
@@ -210,6 +296,7 @@ void lapic_load_base(struct keel_vcpu *vcpu, u64 value)
 	if (!l)
 		return;
 	lapic_model_load_base(&l->m, value);
+	lapic_moved(l);
 	keel_requests_set(&vcpu->req, KEEL_REQ_EVENT);
 }
 
@@ -231,6 +318,9 @@ void lapic_mmio_read(struct keel_vcpu *vcpu, u32 offset, u32 len, u64 *val)
 
 	lapic_refresh(l);
 	*val = lapic_page_read(&l->m, offset, len, lapic_now(l, offset));
+	/* An error that it was may have set a bit of IRR. */
+	if (l->m.cpu_delivers)
+		keel_requests_set(&vcpu->req, KEEL_REQ_EVENT);
 }
 
 void lapic_mmio_write(struct keel_vcpu *vcpu, u32 offset, u32 len, u64 val)

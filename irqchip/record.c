@@ -52,6 +52,7 @@ static void lapic_rec_load(struct keel_vm *vm, struct keel_vcpu *vcpu, const voi
 		lapic_timer_set_deadline(l);
 	else
 		lapic_timer_arm(l);
+	vcpu->cr8 = lapic_get_cr8(vcpu);
 	keel_vcpu_request(vcpu, KEEL_REQ_EVENT);
 }
 

@@ -64,6 +64,10 @@ static const struct vmx_control {
 	{ VMX_W_PROC2, true, VMX_PROC2_EPT, KEEL_CAP_NESTED_PAGING, "extended page tables" },
 	{ VMX_W_PROC2, true, VMX_PROC2_UNRESTRICTED, 0, "unrestricted guest" },
 	{ VMX_W_PROC2, true, VMX_PROC2_WBINVD, 0, "WBINVD exiting" },
+	{ VMX_W_PROC2, false, VMX_PROC2_APIC_ACCESS, 0, "virtualized APIC accesses" },
+	{ VMX_W_PROC2, false, VMX_PROC2_X2APIC, 0, "virtualized x2APIC mode" },
+	{ VMX_W_PROC2, false, VMX_PROC2_APIC_REGS, KEEL_CAP_APICV, "APIC-register virtualization" },
+	{ VMX_W_PROC2, false, VMX_PROC2_VIRT_INTR, KEEL_CAP_VIRT_INTR, "virtual-interrupt delivery" },
 	{ VMX_W_PROC2, false, VMX_PROC2_RDTSCP, 0, "RDTSCP" },
 	{ VMX_W_PROC2, false, VMX_PROC2_VPID, KEEL_CAP_VPID, "VPID" },
 	{ VMX_W_PROC2, false, VMX_PROC2_PLE, KEEL_CAP_PAUSE_FILTER, "PAUSE-loop exiting" },
@@ -161,6 +165,7 @@ int vmx_probe(struct keel_report *report)
 	if (vmx_choose(words, &caps, report) + vmx_check_ept(report))
 		return -EOPNOTSUPP;
 	vmx_timer_audit(words[VMX_W_PIN], report);
+	vmx_apicv_audit(words[VMX_W_PROC2], report);
 	return 0;
 }
 
@@ -177,7 +182,8 @@ static void vmx_read_caps(void)
 	vmx_global.pin = words[VMX_W_PIN];
 	/* Windows open when they are wanted; paging is the guest's own. */
 	vmx_global.proc = words[VMX_W_PROC] & ~(u32)(VMX_PROC_CR3_LOAD | VMX_PROC_CR3_STORE);
-	vmx_global.proc2 = words[VMX_W_PROC2];
+	vmx_global.proc2 = words[VMX_W_PROC2] & ~(u32)VMX_PROC2_APICV;
+	vmx_global.apicv = words[VMX_W_PROC2] & VMX_PROC2_APICV;
 	vmx_global.exit = words[VMX_W_EXIT];
 	/* The mode is the guest's: set with its EFER. */
 	vmx_global.entry = words[VMX_W_ENTRY] & ~(u32)VMX_ENTRY_GUEST_64;
@@ -224,6 +230,10 @@ int vmx_setup(void)
 	vmx_global.msr_bitmap = vmx_msr_bitmap_alloc();
 	if (!vmx_global.msr_bitmap)
 		return -ENOMEM;
+	if (vmx_apicv_setup()) {
+		vmx_teardown();
+		return -ENOMEM;
+	}
 	for_each_possible_cpu(cpu) {
 		if (vmx_alloc_cpu(cpu)) {
 			vmx_teardown();
@@ -246,6 +256,7 @@ void vmx_teardown(void)
 		}
 		vc->vmxon = NULL;
 	}
+	vmx_apicv_teardown();
 	if (vmx_global.msr_bitmap) {
 		__free_page(vmx_global.msr_bitmap);
 		keel_account(-(long)PAGE_SIZE);

@@ -58,7 +58,7 @@ u32 vmx_proc2(struct keel_vcpu *vcpu)
 		proc2 &= ~(u32)VMX_PROC2_TSC_SCALING;
 	if (!to_vmx(vcpu)->pml_on)
 		proc2 &= ~(u32)VMX_PROC2_PML;
-	return proc2;
+	return proc2 | to_vmx(vcpu)->apicv;
 }
 
 static void vmx_write_controls(struct keel_vcpu *vcpu)
@@ -70,6 +70,7 @@ static void vmx_write_controls(struct keel_vcpu *vcpu)
 	vmx_write(VMX_PIN_CONTROLS, vmx_global.pin);
 	vmx_write(VMX_PROC_CONTROLS, vmx->proc);
 	vmx_pml_reset(vcpu);
+	vmx_apicv_reset(vmx);
 	vmx_write(VMX_PROC2_CONTROLS, vmx_proc2(vcpu));
 	vmx_write(VMX_EXIT_CONTROLS, vmx_global.exit);
 	vmx_write(VMX_ENTRY_CONTROLS, vmx_global.entry);

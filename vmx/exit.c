@@ -173,12 +173,15 @@ static const struct vmx_exit_row {
 	[VMX_X_MONITOR] = { KEEL_X_UNDEFINED },
 	[VMX_X_PAUSE] = { KEEL_X_PAUSE, true },
 	[VMX_X_TPR_THRESHOLD] = { KEEL_X_NONE, false, vmx_decode_tpr },
+	[VMX_X_APIC_ACCESS] = { KEEL_X_APIC_ACCESS, false, vmx_decode_apic_access },
+	[VMX_X_EOI] = { KEEL_X_APIC_EOI, false, vmx_decode_eoi },
 	[VMX_X_EPT_VIOLATION] = { KEEL_X_STAGE2, false, vmx_decode_ept },
 	[VMX_X_INVEPT] = { KEEL_X_UNDEFINED },
 	[VMX_X_TIMER] = { KEEL_X_INTR, false, vmx_decode_timer },
 	[VMX_X_INVVPID] = { KEEL_X_UNDEFINED },
 	[VMX_X_WBINVD] = { KEEL_X_CACHE, true },
 	[VMX_X_XSETBV] = { KEEL_X_XSETBV, true },
+	[VMX_X_APIC_WRITE] = { KEEL_X_APIC_WRITE, false, vmx_decode_apic_write },
 	[VMX_X_PML_FULL] = { KEEL_X_NONE, false, vmx_decode_pml_full },
 };
 
@@ -244,7 +247,9 @@ static __always_inline void vmx_before_entry(struct keel_vcpu *vcpu, struct vmx_
 {
 	u32 *tpr = (u32 *)(vmx->virtual_apic + APIC_TPR);
 
-	*tpr = vcpu->cr8 << 4;
+	/* The LAPIC's own page has more bits of it, and they are right. */
+	if (!static_branch_unlikely(&keel_apicv) || !vmx->has_lapic)
+		*tpr = vcpu->cr8 << 4;
 	if (vmx->timer_look)
 		vmx_timer_write(vmx);
 	if (unlikely(vmx->flush))

@@ -36,6 +36,14 @@ static void vmx_bitmap_set(u8 *map, u32 msr, bool intercept)
 	map[at] = intercept ? map[at] | bit : map[at] & ~bit;
 }
 
+void vmx_msr_pass(struct page *bitmap, u32 msr, bool write)
+{
+	u32 at = (msr & 0x1fff) / 8 + (msr & 0xc0000000U ? VMX_BITMAP_HIGH : 0);
+	u8 *map = page_address(bitmap);
+
+	map[at + (write ? VMX_BITMAP_WRITE : 0)] &= ~BIT(msr & 7);
+}
+
 struct page *vmx_msr_bitmap_alloc(void)
 {
 	struct page *page = alloc_page(GFP_KERNEL);

@@ -45,7 +45,7 @@ static void vmx_vcpu_fini(struct keel_vcpu *vcpu)
 	vmx_vpid_free(vmx);
 	vmx_msrlists_free(vmx);
 	vmx_free_page(vmx->pml);
-	vmx_free_page(vmx->virtual_apic);
+	vmx_free_page(vmx->tpr_page);
 	vmx_free_page(vmx->vmcs);
 	kfree(vmx);
 	keel_account(-(long)sizeof(*vmx));
@@ -66,8 +66,9 @@ static int vmx_vcpu_init(struct keel_vcpu *vcpu)
 	vmx->timer_deadline = U64_MAX;
 	INIT_LIST_HEAD(&vmx->loaded);
 	vmx->vmcs = vmx_alloc_page();
-	vmx->virtual_apic = vmx_alloc_page();
-	if (!vmx->vmcs || !vmx->virtual_apic)
+	vmx->tpr_page = vmx_alloc_page();
+	vmx->virtual_apic = vmx->tpr_page;
+	if (!vmx->vmcs || !vmx->tpr_page)
 		goto fail;
 	if (vmx_pml_of_vm(vcpu->vm)) {
 		vmx->pml = vmx_alloc_page();
@@ -131,6 +132,7 @@ const struct keel_backend_ops vmx_ops = {
 	.log_dirty = vmx_log_dirty,
 	.set_tsc_offset = vmx_set_tsc_offset,
 	.set_timer = vmx_set_timer,
+	.sync_apic = vmx_sync_apic,
 	.dr_access = vmx_dr_access,
 	.skip_insn = vmx_skip_insn,
 	.dump = vmx_dump,

@@ -34,7 +34,9 @@
 #define VMX_PML_ADDRESS			0x200e
 #define VMX_TSC_OFFSET			0x2010
 #define VMX_VIRTUAL_APIC		0x2012
+#define VMX_APIC_ACCESS			0x2014
 #define VMX_EPTP			0x201a
+#define VMX_EOI_EXIT0			0x201c	/* 4 of them, step 2: a bit a vector */
 #define VMX_XSS_BITMAP			0x202c
 #define VMX_TSC_MULTIPLIER		0x2032
 #define VMX_GUEST_PHYSICAL		0x2400
@@ -135,15 +137,23 @@
 #define VMX_PROC_MONITOR		BIT(29)
 #define VMX_PROC_SECONDARY		BIT(31)
 
+#define VMX_PROC2_APIC_ACCESS		BIT(0)
 #define VMX_PROC2_EPT			BIT(1)
 #define VMX_PROC2_RDTSCP		BIT(3)
+#define VMX_PROC2_X2APIC		BIT(4)
 #define VMX_PROC2_VPID			BIT(5)
 #define VMX_PROC2_WBINVD		BIT(6)
 #define VMX_PROC2_UNRESTRICTED		BIT(7)
+#define VMX_PROC2_APIC_REGS		BIT(8)
+#define VMX_PROC2_VIRT_INTR		BIT(9)
 #define VMX_PROC2_PLE			BIT(10)
 #define VMX_PROC2_INVPCID		BIT(12)
 #define VMX_PROC2_PML			BIT(17)
 #define VMX_PROC2_TSC_SCALING		BIT(25)
+
+/* What apicv.c switches, by the mode of a vCPU's LAPIC. */
+#define VMX_PROC2_APICV		(VMX_PROC2_APIC_ACCESS | VMX_PROC2_X2APIC | \
+				 VMX_PROC2_APIC_REGS | VMX_PROC2_VIRT_INTR)
 
 #define VMX_EXIT_SAVE_DEBUG		BIT(2)
 #define VMX_EXIT_HOST_64		BIT(9)
@@ -219,6 +229,8 @@
 #define VMX_X_PAUSE		40
 #define VMX_X_ENTRY_MCE		41
 #define VMX_X_TPR_THRESHOLD	43
+#define VMX_X_APIC_ACCESS	44
+#define VMX_X_EOI		45
 #define VMX_X_EPT_VIOLATION	48
 #define VMX_X_EPT_MISCONFIG	49
 #define VMX_X_INVEPT		50
@@ -226,6 +238,7 @@
 #define VMX_X_INVVPID		53
 #define VMX_X_WBINVD		54
 #define VMX_X_XSETBV		55
+#define VMX_X_APIC_WRITE	56
 #define VMX_X_PML_FULL		62
 #define VMX_X_LAST		63
 #define VMX_X_ENTRY_FAILED	BIT(31)
@@ -282,7 +295,9 @@ struct vmx_vcpu {
 	struct vmx_switch sw;
 	struct keel_vcpu *vcpu;		/* constant */
 	struct vmx_vmcs *vmcs;		/* constant */
-	u8 *virtual_apic;		/* constant: page that holds the TPR */
+	u8 *tpr_page;			/* constant: a page for the TPR alone */
+	u8 *virtual_apic;		/* page that holds the TPR: @tpr_page or the LAPIC's */
+	bool has_lapic;			/* @virtual_apic is the LAPIC's */
 	u16 vpid;			/* constant; 0: none */
 	bool pml_on;			/* the CPU logs writes */
 	u64 *pml;			/* constant: page of the log; NULL: none */
@@ -290,6 +305,8 @@ struct vmx_vcpu {
 	struct list_head loaded;	/* [cpu, IRQs off] on last_cpu's vmx_cpu.loaded */
 	/* copies of fields, so that they are written only when they change */
 	u32 proc;			/* VMX_PROC_CONTROLS */
+	u32 apicv;			/* VMX_PROC2_APICV, of VMX_PROC2_CONTROLS */
+	u64 eoi_exit[4];		/* VMX_EOI_EXIT0 and on */
 	u32 exceptions;			/* VMX_EXCEPTION_BITMAP */
 	u32 tpr_threshold;
 	u64 host_cr3, host_cr4;
@@ -333,6 +350,8 @@ struct vmx_globals {
 	u32 caps;				/* KEEL_CAP_* */
 	struct page *msr_bitmap;
 	u32 msrlist_most;			/* MSRs in a list; 0: perf has none */
+	u32 apicv;				/* VMX_PROC2_APICV, where in use */
+	struct page *x2apic_bitmap;		/* MSR bitmap of vCPUs in that mode, with @apicv */
 	bool timer;				/* LAPIC timers run on the preemption timer */
 	u8 timer_shift;				/* it counts TSC bits from here up */
 	u32 slice;				/* VMX_TIMER_VALUE without a deadline */
@@ -449,6 +468,16 @@ static __always_inline u32 vmx_shadow(struct vmx_vcpu *vmx)
 }
 void vmx_set_shadow(struct vmx_vcpu *vmx, u32 shadow);
 
+/* apicv.c */
+void vmx_apicv_audit(u32 proc2, struct keel_report *report);	/* what the parameter switched off */
+int vmx_apicv_setup(void);
+void vmx_apicv_teardown(void);
+void vmx_apicv_reset(struct vmx_vcpu *vmx);	/* VMCS current */
+bool vmx_sync_apic(struct keel_vcpu *vcpu, const struct keel_apic_state *state);
+void vmx_decode_apic_access(struct keel_vcpu *vcpu, struct keel_exit *exit);
+void vmx_decode_apic_write(struct keel_vcpu *vcpu, struct keel_exit *exit);
+void vmx_decode_eoi(struct keel_vcpu *vcpu, struct keel_exit *exit);
+
 /* timer.c */
 void vmx_timer_audit(u32 pin, struct keel_report *report);	/* what the parameter switched off */
 void vmx_timer_setup(void);
@@ -468,6 +497,8 @@ void vmx_pml_drain(struct keel_vcpu *vcpu);
 struct page *vmx_msr_bitmap_alloc(void);
 void vmx_read_syscall_msrs(u64 *values);
 void vmx_set_syscall(struct keel_vcpu *vcpu, bool on);	/* EFER.SCE changed, or did not */
+/* In a bitmap: @msr does not exit any more when it is read, or written. */
+void vmx_msr_pass(struct page *bitmap, u32 msr, bool write);
 void vmx_load_msrs(struct keel_vcpu *vcpu);
 void vmx_save_msrs(struct keel_vcpu *vcpu);
 void vmx_unload_msrs(struct keel_vcpu *vcpu);

@@ -30,7 +30,8 @@ static const struct bit_name caps[] = {
 	{ KEEL_CAP_TSC_SCALING, "tsc-scaling" }, { KEEL_CAP_1G_PAGES, "1g-pages" },
 	{ KEEL_CAP_X2APIC, "x2apic" }, { KEEL_CAP_VPID, "vpid" },
 	{ KEEL_CAP_EPT_AD, "ept-a-d-bits" },
-	{ KEEL_CAP_PREEMPTION_TIMER, "preemption-timer" },
+	{ KEEL_CAP_PREEMPTION_TIMER, "preemption-timer" }, { KEEL_CAP_APICV, "apicv" },
+	{ KEEL_CAP_VIRT_INTR, "virtual-interrupts" },
 	{ KEEL_CAP_PML, "page-modification-logging" }, { 0 }
 };
 

@@ -94,6 +94,8 @@
 #define KEEL_CAP_VPID		(1U << 11)
 #define KEEL_CAP_EPT_AD		(1U << 12)	/* accessed and dirty bits in EPT */
 #define KEEL_CAP_PREEMPTION_TIMER (1U << 13)	/* LAPIC timers are counted in guest mode */
+#define KEEL_CAP_APICV		(1U << 14)	/* APIC-register virtualization */
+#define KEEL_CAP_VIRT_INTR	(1U << 15)	/* virtual-interrupt delivery */
 #define KEEL_CAP_PML		(1U << 16)	/* page-modification logging */
 
 /*

@@ -393,6 +393,51 @@ static u32 take_all(u32 *taken)
 	return n;
 }
 
+/* The CPU moves vectors behind the model's back: every answer comes from the page. */
+static void cpu_delivers(void)
+{
+	struct lapic_todo todo = { .what = 0 };
+	struct lapic l;
+
+	lapics_new(&l, 0);
+	lapics_write(&l, LAPIC_SVR, 0x1ff);
+	lapic_set_delivery(&l, true);
+	l.regs[(LAPIC_IRR + 0x20) / 4] = BIT(5);	/* 0x45 */
+	CHECK_EQ(lapic_deliverable(&l), 0x45);
+	l.regs[(LAPIC_ISR + 0x20) / 4] = BIT(0x18);	/* 0x58 */
+	CHECK_EQ(lapic_deliverable(&l), -1);
+	CHECK_EQ(lapic_ppr(&l), 0x50);
+	CHECK_EQ(lapic_threshold(&l), 0);
+	/* An EOI that somebody else ends has to be told to the CPU. */
+	lapic_eoi(&l, &todo);
+	CHECK_EQ(l.regs[(LAPIC_ISR + 0x20) / 4], 0);
+	CHECK(todo.what & LAPIC_DO_LOOK);
+	CHECK(!(todo.what & LAPIC_DO_EOI));
+	/* Kept ticks: one at a time, told until the last. */
+	lapics_write(&l, LAPIC_LVT_TIMER, 0x20050);
+	l.backlog = 2;
+	CHECK_EQ(lapic_next_tick(&l), 0x50);
+	CHECK_EQ(l.regs[(LAPIC_IRR + 0x20) / 4], BIT(5) | BIT(0x10));
+	CHECK_EQ(lapic_next_tick(&l), 0x50);
+	l.regs[(LAPIC_IRR + 0x20) / 4] &= ~BIT(0x10);
+	CHECK_EQ(lapic_next_tick(&l), -1);
+	CHECK_EQ(l.backlog, 0);
+	/* Back: what the model remembers is what the page has. */
+	lapic_set_delivery(&l, false);
+	CHECK_EQ(lapic_ack(&l), 0x50);
+	todo.what = 0;
+	lapic_eoi(&l, &todo);
+	CHECK_EQ(lapic_ack(&l), 0x45);
+	/* A level that the CPU has ended. */
+	lapic_set_delivery(&l, true);
+	l.regs[(LAPIC_TMR + 0x20) / 4] = BIT(5);
+	todo.what = 0;
+	lapic_ended(&l, 0x45, &todo);
+	CHECK(todo.what & LAPIC_DO_EOI);
+	CHECK_EQ(todo.vector, 0x45);
+	lapics_free(&l);
+}
+
 /*
  * The owner looks only when it was notified, and still has everything: each
  * vector at least as often as it was posted anew, and none is left over.
@@ -439,6 +484,7 @@ int main(void)
 		KTAP_TEST(addressing),
 		KTAP_TEST(acceptance),
 		KTAP_TEST(modes),
+		KTAP_TEST(cpu_delivers),
 		KTAP_TEST(posts_from_threads),
 	};
 

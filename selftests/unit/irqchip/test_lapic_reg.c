@@ -633,6 +633,49 @@ static void record_refuses(void)
 	lapics_free(&l);
 }
 
+/* What a CPU that has the page stores by itself, and then tells of. */
+static void written_by_the_cpu(void)
+{
+	static const u16 offsets[] = {
+		LAPIC_ID, LAPIC_TPR, LAPIC_EOI, LAPIC_LDR, LAPIC_DFR, LAPIC_SVR, LAPIC_ESR,
+		LAPIC_ICR, LAPIC_ICR2, LAPIC_LVT_TIMER, LAPIC_LVT_THERMAL, LAPIC_LVT_PMC,
+		LAPIC_LVT_LINT0, LAPIC_LVT_LINT1, LAPIC_LVT_ERROR, LAPIC_TMICT, LAPIC_TDCR,
+	};
+	struct lapic_todo todo, want;
+	struct lapic by_cpu;
+	u32 i, rounds = 200000;
+	u64 now = 0;
+
+	enabled(5, false);
+	lapics_new(&by_cpu, 5);
+	lapics_write(&by_cpu, LAPIC_SVR, 0x1ff);
+	for (i = 0; i < rounds; i++) {
+		u32 offset = offsets[random_below(ARRAY_SIZE(offsets))];
+		u32 val = (u32)random_u64() >> (random_below(4) * 8);
+
+		/* Mostly on, or nothing would be tested but being off. */
+		if (offset == LAPIC_SVR && random_below(16))
+			val |= 0x100;
+		now += random_below(100000);
+		todo.what = 0;
+		want.what = 0;
+		lapic_page_write(&l, offset, 4, val, now, &want);
+		by_cpu.regs[offset / 4] = val;
+		lapic_written(&by_cpu, offset, now, &todo);
+		/* The CPU has no place for the value of an EOI. */
+		by_cpu.regs[LAPIC_EOI / 4] = 0;
+		if (!CHECK(!memcmp(l.regs, by_cpu.regs, 4096), "(%#x <- %#x)", offset, val) ||
+		    !CHECK_EQ(todo.what, want.what) || !CHECK_EQ(by_cpu.target, l.target) ||
+		    !CHECK_EQ(by_cpu.period, l.period) || !CHECK_EQ(by_cpu.esr, l.esr))
+			break;
+		if (want.what & LAPIC_DO_SEND)
+			CHECK(!memcmp(&todo.msg, &want.msg, sizeof(want.msg)));
+	}
+	lapics_free(&by_cpu);
+	lapics_free(&l);
+	ktap_cases(rounds);
+}
+
 int main(void)
 {
 	static const struct ktap_test tests[] = {
@@ -645,6 +688,7 @@ int main(void)
 		KTAP_TEST(timer_counts_down),
 		KTAP_TEST(timer_periodic),
 		KTAP_TEST(timer_rules),
+		KTAP_TEST(written_by_the_cpu),
 		KTAP_TEST(record),
 		KTAP_TEST(record_bits),
 		KTAP_TEST(record_refuses),
