@@ -278,10 +278,26 @@ TEST(the_emulators_writes)
 	vm_free(vm);
 }
 
+/*
+ * Bochs' Intel CPU looks at a walk's own writes only as EPT's accessed and dirty
+ * bits make them writes: without those the bits below are set, as the checks of
+ * them say, in pages that are write-protected and whose other writes exit.
+ */
+static bool walks_pass_protection(void)
+{
+	const char *emulator = getenv("EMULATOR");
+	struct keel_info info;
+
+	keel_info(&info);
+	return emulator && !strcmp(emulator, "bochs") && info.vendor == KEEL_VENDOR_INTEL &&
+	       !(info.cpu_caps & KEEL_CAP_EPT_AD);
+}
+
 /* Accessed and dirty bits in the guest's own tables, set by the CPU and by the emulator. */
 TEST(page_walks)
 {
 	const u64 dir = 100, table = 900, data = 1100;
+	const u8 walked = walks_pass_protection() ? MAY : MUST;
 	struct vm *vm = with_area(LOG);
 	struct vcpu *v = &vm->vcpu[0];
 	u64 *pte = (u64 *)(area + table * PAGE);
@@ -290,13 +306,14 @@ TEST(page_walks)
 	get(vm);
 	GUEST_CALL(v, view_read, 3ULL);
 	CHECK_EQ(pte[3] & 0x60, 0x20);
-	want_pages((u64 []) { dir, table }, 2, MUST);
+	want_pages((u64 []) { dir, table }, 2, walked);
 	round_is_wanted(vm, "accessed");
 
 	/* A CPU may count every walk as a write. */
 	GUEST_CALL(v, view_write, 3ULL);
 	CHECK_EQ(pte[3] & 0x60, 0x60);
-	want_pages((u64 []) { table, data + 3 }, 2, MUST);
+	want_pages((u64 []) { table }, 1, walked);
+	want_pages((u64 []) { data + 3 }, 1, MUST);
 	want[dir] = MAY;
 	round_is_wanted(vm, "dirty");
 
